@@ -1,0 +1,1 @@
+"""What users write: frozen, typed, spec only."""

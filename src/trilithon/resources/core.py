@@ -1,0 +1,164 @@
+"""The core kinds a Gateway needs, reduced to what is used, and Trilithon's own Backend kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from trilithon.resources.meta import Key, PortNumber, Spec
+
+
+class ServicePort(Spec, kw_only=True):
+    """A port of a Service."""
+
+    name: str = ""
+    port: PortNumber
+    protocol: str = "TCP"
+    app_protocol: str | None = None
+
+
+class ServiceSpec(Spec, kw_only=True):
+    """The parts of a Service that matter for routing; endpoints come from EndpointSlices."""
+
+    type: str = "ClusterIP"
+    ports: tuple[ServicePort, ...] = ()
+    external_name: str | None = None
+
+
+class Service(Struct, frozen=True, gc=False):
+    """A Service."""
+
+    key: Key
+    generation: int
+    created: str
+    spec: ServiceSpec
+
+
+class EndpointConditions(Spec, kw_only=True):
+    """Unknown (None) readiness counts as ready, as the API says."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class SliceEndpoint(Spec, kw_only=True):
+    """One endpoint; only the first address counts, as for kube-proxy."""
+
+    addresses: tuple[str, ...]
+    conditions: EndpointConditions = EndpointConditions()
+    zone: str | None = None
+
+
+class SlicePort(Spec, kw_only=True):
+    """A port of every endpoint of the slice; the name links it to the Service's port."""
+
+    name: str | None = None
+    port: PortNumber | None = None
+    protocol: str = "TCP"
+    app_protocol: str | None = None
+
+
+class EndpointSlice(Struct, frozen=True, gc=False):
+    """An EndpointSlice; ``service`` is the value of its label kubernetes.io/service-name, or ""."""
+
+    key: Key
+    generation: int
+    created: str
+    service: str
+    address_type: str
+    endpoints: tuple[SliceEndpoint, ...] = ()
+    ports: tuple[SlicePort, ...] = ()
+
+
+class Bytes(Struct, frozen=True, gc=False):
+    """Secret bytes that never show in a repr, a log or a dump."""
+
+    value: bytes
+
+    def __repr__(self) -> str:
+        return f"<{len(self.value)} bytes>"
+
+
+class Secret(Struct, frozen=True, gc=False):
+    """A Secret; the values are decoded."""
+
+    key: Key
+    generation: int
+    created: str
+    type: str
+    data: tuple[tuple[str, Bytes], ...] = ()
+
+    def get(self, name: str) -> bytes | None:
+        """The bytes under this name, or None."""
+        for entry, value in self.data:
+            if entry == name:
+                return value.value
+        return None
+
+
+class ConfigMap(Struct, frozen=True, gc=False):
+    """A ConfigMap; binary values are not kept."""
+
+    key: Key
+    generation: int
+    created: str
+    data: tuple[tuple[str, str], ...] = ()
+
+
+class Namespace(Struct, frozen=True, gc=False):
+    """A Namespace; only its labels matter."""
+
+    key: Key
+    generation: int
+    created: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+class IPEndpoint(Spec, kw_only=True):
+    """An address and a port."""
+
+    address: Annotated[str, Meta(min_length=1, max_length=64)]
+    port: PortNumber
+
+
+class HostnameEndpoint(Spec, kw_only=True):
+    """A DNS name and a port."""
+
+    hostname: Annotated[str, Meta(min_length=1, max_length=253)]
+    port: PortNumber
+
+
+class UnixEndpoint(Spec, kw_only=True):
+    """A unix socket; an abstract socket starts with "@"."""
+
+    # 107 is what the kernel's sockaddr_un holds besides the closing zero.
+    path: Annotated[str, Meta(min_length=1, max_length=107, pattern=r"^[/@]")]
+
+
+class BackendEndpoint(Spec, kw_only=True):
+    """Exactly one of the three."""
+
+    ip: IPEndpoint | None = None
+    hostname: HostnameEndpoint | None = None
+    unix: UnixEndpoint | None = None
+
+
+class BackendSpec(Spec, kw_only=True):
+    """Where a backend that has no Service lives, and what it speaks."""
+
+    endpoints: Annotated[tuple[BackendEndpoint, ...], Meta(min_length=1, max_length=64)]
+    app_protocol: Literal["kubernetes.io/h2c", "kubernetes.io/ws"] | None = None
+
+
+class BackendResource(Struct, frozen=True, gc=False):
+    """A Backend (trilithon.dev/v1alpha1). The name leaves "Backend" to the model's word for what a ref resolved to."""
+
+    key: Key
+    generation: int
+    created: str
+    spec: BackendSpec
+
+
+Resource = Service | EndpointSlice | Secret | ConfigMap | Namespace | BackendResource

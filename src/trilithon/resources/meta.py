@@ -1,0 +1,127 @@
+"""Identity of objects and the references between them.
+
+Every struct here and beside is frozen and compares by value, so that an unchanged object stops a change early
+and a spec can be a dictionary key. Patterns and limits are those of the CRDs of Gateway API v1.6.1.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from msgspec import Meta, Struct
+
+GATEWAY_GROUP = "gateway.networking.k8s.io"
+TRILITHON_GROUP = "trilithon.dev"
+
+DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z"
+
+Group = Annotated[str, Meta(max_length=253, pattern=r"^\Z|" + DNS_SUBDOMAIN)]
+Kind = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")]
+ObjectName = Annotated[str, Meta(min_length=1, max_length=253)]
+NamespaceName = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")]
+SectionName = Annotated[str, Meta(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
+PortNumber = Annotated[int, Meta(ge=1, le=65535)]
+Hostname = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=253,
+        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z",
+    ),
+]
+PreciseHostname = Annotated[str, Meta(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
+Duration = Annotated[str, Meta(pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}\Z")]
+HeaderName = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+\Z")]
+HeaderValue = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[!-~]+([\t ]?[!-~]+)*\Z")]
+
+
+class Key(NamedTuple):
+    """Names one object; cluster-scoped kinds have the namespace ""."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.path}"
+
+    @property
+    def path(self) -> str:
+        """``namespace/name``, or the name alone for a cluster-scoped object."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+class Spec(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """Base of every part of a spec: camelCase on the wire, snake_case here."""
+
+
+class LabelSelectorRequirement(Spec, kw_only=True):
+    """One expression of a label selector; the operator is free text because the CRDs do not constrain it."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+class LabelSelector(Spec, kw_only=True):
+    """A Kubernetes label selector."""
+
+    match_labels: dict[str, str] | None = None
+    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
+
+
+class ParentReference(Spec, kw_only=True):
+    """Names the Gateway (or another parent) a route wants to attach to."""
+
+    group: Group = GATEWAY_GROUP
+    kind: Kind = "Gateway"
+    namespace: NamespaceName | None = None
+    name: ObjectName
+    section_name: SectionName | None = None
+    port: PortNumber | None = None
+
+
+class BackendObjectReference(Spec, kw_only=True):
+    """Names a backend, without weight or filters."""
+
+    group: Group = ""
+    kind: Kind = "Service"
+    name: ObjectName
+    namespace: NamespaceName | None = None
+    port: PortNumber | None = None
+
+
+class SecretObjectReference(Spec, kw_only=True):
+    """Names a Secret (or another kind that holds a certificate)."""
+
+    group: Group = ""
+    kind: Kind = "Secret"
+    name: ObjectName
+    namespace: NamespaceName | None = None
+
+
+class ObjectReference(Spec, kw_only=True):
+    """Names any object, possibly in another namespace."""
+
+    group: Group
+    kind: Kind
+    name: ObjectName
+    namespace: NamespaceName | None = None
+
+
+class LocalObjectReference(Spec, kw_only=True):
+    """Names any object in the same namespace."""
+
+    group: Group
+    kind: Kind
+    name: ObjectName
+
+
+class RouteGroupKind(Spec, kw_only=True):
+    """A kind of route, as listeners list them."""
+
+    group: Group = GATEWAY_GROUP
+    kind: Kind
+
+
+FromNamespaces = Literal["All", "Selector", "Same"]
