@@ -1,0 +1,1 @@
+"""What the resources mean: the shared vocabulary, no logic, no Envoy."""

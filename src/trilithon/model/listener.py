@@ -1,0 +1,90 @@
+"""A Gateway's listeners after merging, conflicts and certificates."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from trilithon.resources.meta import Key, LabelSelector
+from trilithon.resources.problem import Problem
+
+
+class ListenerKey(NamedTuple):
+    """Names one listener of one Gateway; ``parent`` is the Gateway (later also a ListenerSet)."""
+
+    gateway: Key
+    parent: Key
+    name: str
+
+
+class PortKey(NamedTuple):
+    """All listeners of one Gateway on one port number; becomes one Envoy listener."""
+
+    gateway: Key
+    port: int
+
+
+class RouteTableKey(NamedTuple):
+    """One route table. ``scope`` is "" for the HTTP listeners of a port, which share one table by Host,
+    and the listener's name for an HTTPS listener, which SNI selects."""
+
+    gateway: Key
+    port: int
+    scope: str
+
+
+class HostKey(NamedTuple):
+    """One virtual host: a hostname of one listener in one route table; "*" is any hostname."""
+
+    table: RouteTableKey
+    listener: ListenerKey
+    hostname: str
+
+
+class Listener(Struct, frozen=True, gc=False):
+    """One listener. ``hostname`` is "*" when unset. ``kinds`` are the supported kinds of routes that it takes.
+
+    ``namespaces`` is All, Same or Selector (with ``selector``). ``certificates`` are the Secrets that can be used,
+    in order. ``problems`` is everything wrong; ``serves`` says whether Envoy gets it all the same.
+    """
+
+    key: ListenerKey
+    index: int
+    port: int
+    protocol: str
+    hostname: str
+    kinds: tuple[str, ...]
+    namespaces: str
+    selector: LabelSelector | None
+    certificates: tuple[Key, ...]
+    problems: tuple[Problem, ...]
+    serves: bool
+
+    @property
+    def path(self) -> str:
+        """Where it stands in its object."""
+        return f"spec.listeners[{self.index}]"
+
+    @property
+    def port_key(self) -> PortKey:
+        """The port it shares with others."""
+        return PortKey(self.key.gateway, self.port)
+
+    @property
+    def table(self) -> RouteTableKey:
+        """The route table it takes part in."""
+        return RouteTableKey(self.key.gateway, self.port, self.key.name if self.protocol == "HTTPS" else "")
+
+
+class Listeners(Struct, frozen=True, gc=False):
+    """All listeners of one Gateway that is ours, in the order written.
+
+    ``problems`` are those of the Gateway as a whole (addresses, parameters), not of its listeners.
+    """
+
+    gateway: Key
+    generation: int
+    created: str
+    items: tuple[Listener, ...]
+    problems: tuple[Problem, ...] = ()
