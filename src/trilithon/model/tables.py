@@ -1,0 +1,39 @@
+"""The engine's tables, as typed names: the sources that are filled from outside and the model's own rows.
+
+What computes each of them is said in one place, ``pipeline.py``.
+"""
+
+from __future__ import annotations
+
+from trilithon.incremental import Table
+from trilithon.model.attachment import Attachments
+from trilithon.model.certificate import Certificate
+from trilithon.model.listener import Listeners
+from trilithon.model.proxy import Proxy
+from trilithon.model.rule import Rules
+from trilithon.resources.core import BackendResource, ConfigMap, EndpointSlice, Namespace, Secret, Service
+from trilithon.resources.gateways import Gateway, GatewayClass
+from trilithon.resources.meta import Key
+from trilithon.resources.policies import ReferenceGrant
+from trilithon.resources.routes import Route
+
+CLASSES: Table[Key, GatewayClass] = Table("classes")
+GATEWAYS: Table[Key, Gateway] = Table("gateways")
+ROUTES: Table[Key, Route] = Table("routes")
+GRANTS: Table[Key, ReferenceGrant] = Table("grants")
+SERVICES: Table[Key, Service] = Table("services")
+SLICES: Table[Key, EndpointSlice] = Table("slices")
+SECRETS: Table[Key, Secret] = Table("secrets")
+CONFIG_MAPS: Table[Key, ConfigMap] = Table("config maps")
+NAMESPACES: Table[Key, Namespace] = Table("namespaces")
+BACKENDS: Table[Key, BackendResource] = Table("backends")
+
+# What the connected Envoys say, by the Gateway's "namespace/name".
+PROXIES: Table[str, Proxy] = Table("proxies")
+
+# The Gateways whose class names our controller.
+OURS: Table[Key, Gateway] = Table("our gateways")
+CERTIFICATES: Table[Key, Certificate] = Table("certificates")
+LISTENERS: Table[Key, Listeners] = Table("listeners")
+ATTACHMENTS: Table[Key, Attachments] = Table("attachments")
+RULES: Table[Key, Rules] = Table("rules")
