@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
-import subprocess  # noqa: S404 - runs the two generators of the virtual environment, by full path
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -55,7 +55,7 @@ def request_for(found: dict[str, FileDescriptor]) -> plugin_pb2.CodeGeneratorReq
 def generate(generator: str, request: plugin_pb2.CodeGeneratorRequest, folder: Path) -> int:
     """Run one generator, write its files and return their number."""
     program = Path(sys.executable).parent / generator
-    answer = subprocess.run([program], input=request.SerializeToString(), stdout=subprocess.PIPE, check=True)  # noqa: S603
+    answer = subprocess.run([program], input=request.SerializeToString(), stdout=subprocess.PIPE, check=True)
     response = plugin_pb2.CodeGeneratorResponse.FromString(answer.stdout)
     if response.error:
         sys.exit(f"{generator}: {response.error}")
