@@ -6,9 +6,9 @@ and a spec can be a dictionary key. Patterns and limits are those of the CRDs of
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, dataclass_transform
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 TRILITHON_GROUP = "trilithon.dev"
@@ -51,6 +51,8 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
+# Tells type checkers what msgspec does when it runs: who inherits from a frozen struct is frozen too.
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Spec(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """Base of every part of a spec: camelCase on the wire, snake_case here."""
 
