@@ -1,0 +1,1 @@
+"""Where results go: Envoys, their processes, and later the cluster."""

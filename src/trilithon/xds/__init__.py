@@ -1,0 +1,1 @@
+"""The model as Envoy's own bytes: one Envoy type per file, pure."""
