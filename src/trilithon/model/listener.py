@@ -88,3 +88,11 @@ class Listeners(Struct, frozen=True, gc=False):
     created: str
     items: tuple[Listener, ...]
     problems: tuple[Problem, ...] = ()
+
+
+class WantedPort(Struct, frozen=True, gc=False):
+    """What every Envoy of a Gateway has to acknowledge before a port is programmed: opaque names and a version."""
+
+    name: str
+    version: str
+    route_tables: tuple[str, ...]

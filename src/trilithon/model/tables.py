@@ -8,7 +8,7 @@ from __future__ import annotations
 from trilithon.incremental import Table
 from trilithon.model.attachment import Attachments
 from trilithon.model.certificate import Certificate
-from trilithon.model.listener import Listeners
+from trilithon.model.listener import Listeners, PortKey, WantedPort
 from trilithon.model.proxy import Proxy
 from trilithon.model.rule import Rules
 from trilithon.resources.core import BackendResource, ConfigMap, EndpointSlice, Namespace, Secret, Service
@@ -37,3 +37,4 @@ CERTIFICATES: Table[Key, Certificate] = Table("certificates")
 LISTENERS: Table[Key, Listeners] = Table("listeners")
 ATTACHMENTS: Table[Key, Attachments] = Table("attachments")
 RULES: Table[Key, Rules] = Table("rules")
+PORTS: Table[PortKey, WantedPort] = Table("ports")

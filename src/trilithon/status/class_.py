@@ -1,0 +1,34 @@
+"""The status of a GatewayClass of ours."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from trilithon.incremental import Read
+from trilithon.model.problem import reason_of
+from trilithon.model.settings import Settings
+from trilithon.resources.gateways import GatewayClass
+from trilithon.resources.meta import Key
+from trilithon.status.conditions import Condition
+from trilithon.status.features import SUPPORTED_FEATURES
+from trilithon.translate.classes import class_problems, is_ours
+
+
+class ClassStatus(Struct, frozen=True, gc=False):
+    """GatewayClass.status."""
+
+    key: Key
+    conditions: tuple[Condition, ...]
+    supported_features: tuple[str, ...]
+
+
+def class_status_of(settings: Settings, read: Read, class_: GatewayClass) -> ClassStatus | None:
+    """Accepted or not; None for a class of another controller, which is left alone."""
+    if not is_ours(settings, class_):
+        return None
+    problems = class_problems(class_)
+    if problems:
+        accepted = Condition("Accepted", "False", reason_of(problems[0]), problems[0].message, class_.generation)
+    else:
+        accepted = Condition("Accepted", "True", "Accepted", "The class is served by Trilithon", class_.generation)
+    return ClassStatus(class_.key, (accepted,), SUPPORTED_FEATURES)

@@ -1,0 +1,1 @@
+"""Resources to model, one concept per file, pure."""

@@ -1,0 +1,42 @@
+"""Decide which Gateways are ours."""
+
+from __future__ import annotations
+
+from trilithon.incremental import Read
+from trilithon.model.problem import CLASS_NOT_FOUND, CLASS_PARAMETERS
+from trilithon.model.settings import Settings
+from trilithon.model.tables import CLASSES
+from trilithon.resources.gateways import Gateway, GatewayClass
+from trilithon.resources.meta import Key
+from trilithon.resources.problem import Problem
+
+
+def class_problems(class_: GatewayClass) -> tuple[Problem, ...]:
+    """What is wrong with a class of ours; a class with a problem is not accepted and serves no Gateway."""
+    ref = class_.spec.parameters_ref
+    if ref is None:
+        return ()
+    return (CLASS_PARAMETERS.at(class_.key, "spec.parametersRef", kind=ref.kind, name=ref.name),)
+
+
+def is_ours(settings: Settings, class_: GatewayClass) -> bool:
+    """Whether the class names our controller (GatewayClass.spec.controllerName)."""
+    return class_.spec.controller_name == settings.controller_name
+
+
+def our_gateway(settings: Settings, read: Read, gateway: Gateway) -> Gateway | None:
+    """The Gateway itself when an accepted class of ours governs it, else None: it is somebody else's, or nobody's."""
+    class_ = read.one(CLASSES, class_key(gateway))
+    if class_ is None or not is_ours(settings, class_) or class_problems(class_):
+        return None
+    return gateway
+
+
+def class_key(gateway: Gateway) -> Key:
+    """Key of the class that a Gateway names."""
+    return Key("GatewayClass", "", gateway.spec.gateway_class_name)
+
+
+def missing_class(gateway: Gateway) -> Problem:
+    """The warning for a Gateway whose class is nowhere to be seen."""
+    return CLASS_NOT_FOUND.at(gateway.key, "spec.gatewayClassName", name=gateway.spec.gateway_class_name)
