@@ -14,6 +14,9 @@ if [ -z "$UV" ]; then
   fi
 fi
 
+# As pip does, trust what the machine trusts.
+export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
+
 compile() {
   local lock=$1
   shift

@@ -53,20 +53,30 @@ fi
 rm -f $STAMP
 : >$UNDERWAY
 
-if [ -n "$UV" ]; then
+with_uv() {
   say "installing the locked packages with uv"
-  export VIRTUAL_ENV=$PWD/$VENV UV_PYTHON_DOWNLOADS=never
-  "$UV" pip sync --quiet --require-hashes requirements-dev.lock
-  rm -f $UNDERWAY
-  "$UV" pip install --quiet --no-deps --no-build-isolation -e .
-else
+  # As pip does, trust what the machine trusts; and use the interpreter that is there.
+  export VIRTUAL_ENV=$PWD/$VENV UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true} UV_PYTHON_DOWNLOADS=never
+  "$UV" pip sync --quiet --require-hashes requirements-dev.lock && rm -f $UNDERWAY &&
+    "$UV" pip install --quiet --no-deps --no-build-isolation -e .
+}
+
+with_pip() {
   say "installing the locked packages with pip (a minute or so the first time)"
+  local pip=("$PWD/$VENV/bin/python" -m pip --disable-pip-version-check --quiet)
   # An environment made by uv holds no pip.
-  $VENV/bin/python -m pip --version >/dev/null 2>&1 || $VENV/bin/python -m ensurepip >/dev/null
-  pip() { $VENV/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
-  pip install --require-hashes -r requirements-dev.lock
+  "${pip[@]}" --version >/dev/null 2>&1 || $VENV/bin/python -m ensurepip >/dev/null
+  "${pip[@]}" install --require-hashes -r requirements-dev.lock
   rm -f $UNDERWAY
-  pip install --no-deps --no-build-isolation -e .
+  "${pip[@]}" install --no-deps --no-build-isolation -e .
+}
+
+if [ -z "$UV" ]; then
+  with_pip
+elif ! with_uv; then
+  # Only pip reads pip.conf, where a mirror or a proxy may be named.
+  say "uv could not; trying pip"
+  with_pip
 fi
 
 say "writing type stubs for the Envoy API"
