@@ -7,12 +7,15 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-import h2.config
-import h2.connection
-import h2.events
+import jh2.config  # type: ignore[import-untyped]
+import jh2.connection  # type: ignore[import-untyped]
+import jh2.events  # type: ignore[import-untyped]
 import msgspec
 
 Headers = Sequence[tuple[str, str]]
+# Of HTTP/2: the length of a frame's header and the type of the frame that announces the end of a connection.
+FRAME_HEADER = 9
+GOAWAY = 7
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -198,9 +201,10 @@ class H2Connection:
         self._reader = reader
         self._writer = writer
         self._scheme = scheme
-        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+        self._h2 = jh2.connection.H2Connection(jh2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
         self._h2.initiate_connection()
-        self._events: list[h2.events.Event] = []
+        self._events: list[jh2.events.Event] = []
+        self._unread = b""
         self.was_told_to_go = False
 
     @classmethod
@@ -229,29 +233,43 @@ class H2Connection:
         body = b""
         while True:
             event = await self._next()
-            if isinstance(event, h2.events.ResponseReceived):
+            if isinstance(event, jh2.events.ResponseReceived):
                 found = [(str(name), str(value)) for name, value in event.headers or ()]
-            elif isinstance(event, h2.events.DataReceived):
+            elif isinstance(event, jh2.events.DataReceived):
                 body += event.data or b""
                 self._h2.acknowledge_received_data(event.flow_controlled_length or 0, stream)
-            elif isinstance(event, h2.events.StreamReset):
+            elif isinstance(event, jh2.events.StreamReset):
                 raise Unanswered(f"stream reset: {event.error_code}")
-            elif isinstance(event, h2.events.StreamEnded):
+            elif isinstance(event, jh2.events.StreamEnded):
                 # What acknowledges the answer belongs to it: the peer may count what stays unsaid.
                 await self._flush()
                 fields = tuple(field for field in found if not field[0].startswith(":"))
                 return Answer(int(dict(found)[":status"]), fields, body)
 
-    async def _next(self) -> h2.events.Event:
+    async def _next(self) -> jh2.events.Event:
         while not self._events:
             await self._flush()
             data = await self._reader.read(65536)
             if not data:
                 raise Unanswered("the connection ended")
-            self._events = list(self._h2.receive_data(data))
-        event = self._events.pop(0)
-        self.was_told_to_go |= isinstance(event, h2.events.ConnectionTerminated)
-        return event
+            self._events = list(self._h2.receive_data(self._without_goaway(data)))
+        return self._events.pop(0)
+
+    def _without_goaway(self, data: bytes) -> bytes:
+        # After GOAWAY the streams it names go on (RFC 9113, 6.8); the library would refuse their frames, so it never
+        # sees one that is no error.
+        self._unread += data
+        passed = b""
+        while len(self._unread) >= FRAME_HEADER:
+            end = FRAME_HEADER + int.from_bytes(self._unread[:3])
+            if len(self._unread) < end:
+                break
+            frame, self._unread = self._unread[:end], self._unread[end:]
+            if frame[3] == GOAWAY and not any(frame[FRAME_HEADER + 4 : FRAME_HEADER + 8]):
+                self.was_told_to_go = True
+            else:
+                passed += frame
+        return passed
 
     async def _flush(self) -> None:
         self._writer.write(self._h2.data_to_send())
