@@ -1,0 +1,113 @@
+"""Split a YAML file into documents, each of which is parsed only when it changes.
+
+Splitting is textual and cheap, and tells documents apart by a digest of their text. JSON is YAML too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+import yaml
+from msgspec import Struct
+from yaml.nodes import Node
+
+from trilithon.sources.yaml_values import Refused, Value, compose, value_of
+
+# A marker at the start of a line ends every open construct, block scalars and quoted text included (YAML 1.2, 9.1.2).
+_MARKER = re.compile(rb"^(---|\.\.\.)(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_COMMENTS = rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*"
+_DIRECTIVES = re.compile(rb"(?:" + _COMMENTS + rb"%[^\n]*\n)+" + _COMMENTS + rb"\Z")
+_EMPTY = re.compile(rb"(?:(?:(?:---|\.\.\.)(?=[ \t\r\n]|\Z))?[ \t]*(?:#[^\n]*)?\r?(?:\n|\Z))*\Z")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+class RawDocument(Struct, frozen=True, gc=False):
+    """One document as text. ``line`` is the number of its first line in the file, from 1."""
+
+    line: int
+    text: bytes
+    digest: bytes
+
+
+class Parsed(Struct, frozen=True):
+    """A document's value, and its nodes for finding lines."""
+
+    value: Value
+    root: Node
+
+
+class Unreadable(Struct, frozen=True, gc=False):
+    """Why a document has no value; ``line`` counts from 0 at the document's first."""
+
+    code: str
+    line: int
+    message: str
+    hint: str = ""
+
+
+def split(data: bytes) -> tuple[RawDocument, ...]:
+    """The documents of a file in order, without those that hold only comments."""
+    if data.startswith(_UTF16):
+        return (RawDocument(1, data, _digest(data)),)
+    line = 1
+    documents = []
+    for text in _pieces(data.removeprefix(b"\xef\xbb\xbf")):
+        if not _EMPTY.match(text):
+            documents.append(RawDocument(line, text, _digest(text)))
+        line += text.count(b"\n")
+    return tuple(documents)
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """The file, cut before each "---" and after each "..." line; directives stay with the document they are for."""
+    start = 0
+    for marker in _MARKER.finditer(data):
+        if marker[1] == b"...":
+            newline = data.find(b"\n", marker.end())
+            end = len(data) if newline < 0 else newline + 1
+        elif data.find(b"%", start, marker.start()) >= 0 and _DIRECTIVES.match(data, start, marker.start()):
+            continue
+        else:
+            end = marker.start()
+        if end > start:
+            yield data[start:end]
+            start = end
+    if start < len(data):
+        yield data[start:]
+
+
+def parse(document: RawDocument) -> Parsed | Unreadable:
+    """The document's value, or why it has none; never raises, whatever the bytes are."""
+    if document.text.startswith(_UTF16):
+        return Unreadable("YAMLSyntax", 0, "the file is UTF-16", "save it as UTF-8")
+    try:
+        root = compose(document.text)
+        return Parsed(value_of(root, document.line), root)
+    except Refused as refused:
+        return Unreadable(refused.code, refused.line, refused.message, refused.hint)
+    except yaml.YAMLError as error:
+        return _syntax(error, document)
+
+
+def _syntax(error: yaml.YAMLError, document: RawDocument) -> Unreadable:
+    """libyaml's message with the place in our own words."""
+    if isinstance(error, yaml.reader.ReaderError):
+        line = document.text.count(b"\n", 0, error.position)
+        return Unreadable("YAMLSyntax", line, f"unreadable character: {error.reason}", "save the file as UTF-8")
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return Unreadable("YAMLSyntax", 0, str(error))
+    mark = error.problem_mark or error.context_mark
+    line = mark.line if mark else 0
+    message = error.problem or "not YAML"
+    if error.context:
+        begun = error.context_mark.line if error.context_mark else line
+        message += f" {error.context}" + (f" that began in line {document.line + begun}" if begun != line else "")
+    text = document.text.splitlines()[line : line + 1]
+    tab = bool(text) and b"\t" in text[0][: len(text[0]) - len(text[0].lstrip())]
+    return Unreadable("YAMLSyntax", line, message, "YAML indents with spaces, not tabs" if tab else "")
