@@ -6,22 +6,24 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from trilithon.resources.meta import Key, PortNumber, Spec
+from trilithon.resources.meta import Key, Part, PortNumber, Spec
+
+Protocol = Literal["TCP", "UDP", "SCTP"]
 
 
-class ServicePort(Spec, kw_only=True):
+class ServicePort(Part, kw_only=True):
     """A port of a Service."""
 
     name: str = ""
     port: PortNumber
-    protocol: str = "TCP"
+    protocol: Protocol = "TCP"
     app_protocol: str | None = None
 
 
-class ServiceSpec(Spec, kw_only=True):
+class ServiceSpec(Part, kw_only=True):
     """The parts of a Service that matter for routing; endpoints come from EndpointSlices."""
 
-    type: str = "ClusterIP"
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = "ClusterIP"
     ports: tuple[ServicePort, ...] = ()
     external_name: str | None = None
 
@@ -35,7 +37,7 @@ class Service(Struct, frozen=True, gc=False):
     spec: ServiceSpec
 
 
-class EndpointConditions(Spec, kw_only=True):
+class EndpointConditions(Part, kw_only=True):
     """Unknown (None) readiness counts as ready, as the API says."""
 
     ready: bool | None = None
@@ -43,20 +45,20 @@ class EndpointConditions(Spec, kw_only=True):
     terminating: bool | None = None
 
 
-class SliceEndpoint(Spec, kw_only=True):
+class SliceEndpoint(Part, kw_only=True):
     """One endpoint; only the first address counts, as for kube-proxy."""
 
-    addresses: tuple[str, ...]
+    addresses: Annotated[tuple[str, ...], Meta(min_length=1, max_length=100)]
     conditions: EndpointConditions = EndpointConditions()
     zone: str | None = None
 
 
-class SlicePort(Spec, kw_only=True):
+class SlicePort(Part, kw_only=True):
     """A port of every endpoint of the slice; the name links it to the Service's port."""
 
     name: str | None = None
     port: PortNumber | None = None
-    protocol: str = "TCP"
+    protocol: Protocol = "TCP"
     app_protocol: str | None = None
 
 
@@ -134,7 +136,7 @@ class UnixEndpoint(Spec, kw_only=True):
     """A unix socket; an abstract socket starts with "@"."""
 
     # 107 is what the kernel's sockaddr_un holds besides the closing zero.
-    path: Annotated[str, Meta(min_length=1, max_length=107, pattern=r"^[/@]")]
+    path: Annotated[str, Meta(min_length=1, max_length=107, pattern=r"^[/@]", description="an absolute path or @name")]
 
 
 class BackendEndpoint(Spec, kw_only=True):

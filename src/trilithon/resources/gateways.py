@@ -28,7 +28,15 @@ DomainPrefixedPath = (
 class GatewayClassSpec(Spec, kw_only=True):
     """Which controller serves the Gateways of this class."""
 
-    controller_name: Annotated[str, Meta(min_length=1, max_length=253, pattern=rf"^{DomainPrefixedPath}\Z")]
+    controller_name: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=253,
+            pattern=rf"^{DomainPrefixedPath}\Z",
+            description="a domain and a path, such as example.com/controller",
+        ),
+    ]
     parameters_ref: ObjectReference | None = None
     description: Annotated[str, Meta(max_length=64)] | None = None
 
@@ -77,6 +85,7 @@ class GatewayListener(Spec, kw_only=True):
             max_length=255,
             pattern=r"^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?\Z"
             r"|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9]+\Z",
+            description="a protocol: HTTP, HTTPS, TLS, TCP, UDP or one with a domain, such as example.com/proto",
         ),
     ]
     tls: ListenerTLS | None = None
@@ -88,9 +97,25 @@ class GatewayAddress(Spec, kw_only=True):
 
     # The CRD's pattern is not grouped, so that it lets nearly everything through; this is the same pattern.
     type: Annotated[
-        str, Meta(min_length=1, max_length=253, pattern=rf"^Hostname|IPAddress|NamedAddress|{DomainPrefixedPath}\Z")
+        str,
+        Meta(
+            min_length=1,
+            max_length=253,
+            pattern=rf"^Hostname|IPAddress|NamedAddress|{DomainPrefixedPath}\Z",
+            description="IPAddress, Hostname, NamedAddress or a type with a domain, such as example.com/type",
+        ),
     ] = "IPAddress"
     value: Annotated[str, Meta(max_length=253)] | None = None
+
+
+LabelValue = Annotated[
+    str,
+    Meta(
+        max_length=63,
+        pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?\Z",
+        description="a label value: letters, digits and inner - _ .",
+    ),
+]
 
 
 class GatewayInfrastructure(Spec, kw_only=True):
@@ -98,7 +123,7 @@ class GatewayInfrastructure(Spec, kw_only=True):
 
     labels: (
         Annotated[
-            dict[str, Annotated[str, Meta(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?\Z")]],
+            dict[str, LabelValue],
             Meta(max_length=8),
         ]
         | None

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from trilithon.resources.meta import (
+    MAX_INT32,
+    MAX_INT64,
+    MIN_INT64,
     BackendObjectReference,
     Duration,
     Group,
@@ -103,8 +106,8 @@ class HTTPURLRewriteFilter(Spec, kw_only=True):
 class Fraction(Spec, kw_only=True):
     """A share of requests."""
 
-    numerator: Annotated[int, Meta(ge=0)]
-    denominator: Annotated[int, Meta(ge=1)] = 100
+    numerator: Annotated[int, Meta(ge=0, le=MAX_INT32)]
+    denominator: Annotated[int, Meta(ge=1, le=MAX_INT32)] = 100
 
 
 class HTTPRequestMirrorFilter(Spec, kw_only=True):
@@ -121,6 +124,7 @@ CORSOrigin = Annotated[
         min_length=1,
         max_length=253,
         pattern=r"(^\*\Z)|(^(http(s)?):\/\/(((\*\.)?([a-zA-Z0-9\-]+\.)*[a-zA-Z0-9-]+|\*)(:([0-9]{1,5}))?)\Z)",
+        description="an origin: * alone, or scheme://host[:port] such as https://*.example.com",
     ),
 ]
 
@@ -133,7 +137,7 @@ class HTTPCORSFilter(Spec, kw_only=True):
     allow_methods: Annotated[tuple[Method | Literal["*"], ...], Meta(max_length=9)] = ()
     allow_headers: Annotated[tuple[HeaderName, ...], Meta(max_length=64)] = ()
     expose_headers: Annotated[tuple[HeaderName, ...], Meta(max_length=64)] = ()
-    max_age: Annotated[int, Meta(ge=1)] = 5
+    max_age: Annotated[int, Meta(ge=1, le=MAX_INT32)] = 5
 
 
 class GRPCAuthConfig(Spec, kw_only=True):
@@ -146,7 +150,15 @@ class HTTPAuthConfig(Spec, kw_only=True):
     """External authorization over HTTP."""
 
     path: (
-        Annotated[str, Meta(max_length=1024, pattern=r"^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+\Z")] | None
+        Annotated[
+            str,
+            Meta(
+                max_length=1024,
+                pattern=r"^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+\Z",
+                description="a path: letters, digits, /-._~!$&'()*+,;=:@ and percent escapes",
+            ),
+        ]
+        | None
     ) = None
     allowed_headers: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
     allowed_response_headers: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
@@ -155,7 +167,7 @@ class HTTPAuthConfig(Spec, kw_only=True):
 class ForwardBodyConfig(Spec, kw_only=True):
     """How much of the body the authorization server sees, in bytes."""
 
-    max_size: int | None = None
+    max_size: Annotated[int, Meta(ge=MIN_INT64, le=MAX_INT64)] | None = None
 
 
 class HTTPExternalAuthFilter(Spec, kw_only=True):
@@ -217,7 +229,7 @@ class HTTPRouteRetry(Spec, kw_only=True):
     """When and how often to try again."""
 
     codes: tuple[Annotated[int, Meta(ge=400, le=599)], ...] = ()
-    attempts: Annotated[int, Meta(ge=1)] | None = None
+    attempts: Annotated[int, Meta(ge=1, le=MAX_INT64)] | None = None
     backoff: Duration | None = None
 
 
