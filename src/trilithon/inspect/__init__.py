@@ -1,0 +1,1 @@
+"""Questions to a settled engine: what is wrong, what happens to a request, why."""

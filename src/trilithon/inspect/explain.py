@@ -1,0 +1,241 @@
+"""Decide what happens to one request, and say why each other candidate lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from trilithon.incremental import Engine
+from trilithon.inspect.answer import forwarded, location
+from trilithon.inspect.decision import BackendShare, Decision, Lost
+from trilithon.inspect.listening import Found, describe, find_listener
+from trilithon.inspect.matching import failed_condition, path_condition
+from trilithon.inspect.request import Request, canonical_path, has_escaped_slash
+from trilithon.model.attachment import Attachment
+from trilithon.model.listener import HostKey, Listener
+from trilithon.model.problem import reason_of
+from trilithon.model.rule import Filters, Forward, Match, Redirect, Refuse, Rule, Rules, Share
+from trilithon.model.settings import Settings
+from trilithon.model.tables import ATTACHMENTS, RULES
+from trilithon.pipeline import Translation
+from trilithon.resources.meta import Key
+from trilithon.translate.hostnames import specificity, wider
+from trilithon.translate.precedence import Rank, rank, why_later
+from trilithon.xds.endpoint import addresses_of
+from trilithon.xds.tables import BY_HOST
+
+
+class _Candidate(Struct, frozen=True):
+    """One match of one rule under one hostname; the smaller order comes first."""
+
+    order: tuple[tuple[int, int], tuple[int, int], Rank]
+    hostname: str
+    rules: Rules
+    rule: Rule
+    match: Match
+
+
+def explain(translation: Translation, request: Request, listener: str | None = None) -> Decision:
+    """What happens to a request. ``listener`` names the listener to ask, instead of the URL's port.
+
+    Raises UnknownListenerError.
+    """
+    engine, settings = translation.engine, translation.settings
+    refusal = _refused_at_the_edge(request)
+    found = find_listener(engine, settings, request, listener)
+    if isinstance(found, Decision):
+        return found
+    owner = found.listener
+    if refusal is not None:
+        return _at(owner, refusal)
+    path = canonical_path(request.path)
+    candidates = _candidates(engine, owner, request.host)
+    failures = {id(each): failed_condition(each.match, request, path) for each in candidates}
+    winner = next((each for each in candidates if failures[id(each)] is None), None)
+    lost = [
+        _lost(each, failures[id(each)] or _why_behind(winner, each))
+        for each in candidates
+        if winner is None or each.rule is not winner.rule
+    ]
+    lost += _elsewhere(engine, owner, {each.rules.route for each in candidates}, request.host)
+    if winner is None:
+        reason = f"no rule of {describe(owner)} matches" if candidates else f"no route serves {request.host} here"
+        return _at(owner, Decision(outcome="no-route", status=404, reason=reason, lost=tuple(lost)))
+    decision = _outcome(engine, settings, winner, request, path, owner)
+    return _at(
+        owner,
+        decision,
+        virtual_host=winner.hostname,
+        route=winner.rules.route,
+        rule=winner.rule.index,
+        rule_name=winner.rule.name,
+        match=winner.match.index,
+        match_text=describe_match(winner.match),
+        lost=tuple(lost),
+    )
+
+
+def _refused_at_the_edge(request: Request) -> Decision | None:
+    """What every Envoy listener of ours answers by itself (the edge defaults)."""
+    if any("_" in name for name, _ in request.headers):
+        name = next(name for name, _ in request.headers if "_" in name)
+        return Decision(outcome="direct", status=400, reason=f"the header name {name} has an underscore")
+    if has_escaped_slash(request.path):
+        query = f"?{request.query}" if request.query is not None else ""
+        return Decision(
+            outcome="redirect",
+            status=307,
+            reason="the path has an escaped slash, so the client is sent to the path without",
+            location=f"{request.scheme}://{request.authority}{canonical_path(request.path)}{query}",
+        )
+    return None
+
+
+def _at(listener: Listener, decision: Decision, **more: object) -> Decision:
+    return _replaced(
+        decision,
+        gateway=listener.key.gateway,
+        listener=listener.key.name,
+        listener_text=describe(listener),
+        **more,
+    )
+
+
+def _replaced(decision: Decision, **fields: object) -> Decision:
+    values = {name: getattr(decision, name) for name in decision.__struct_fields__}
+    return Decision(**(values | fields))
+
+
+def _candidates(engine: Engine, listener: Listener, host: str) -> list[_Candidate]:
+    """Every match under every hostname of the listener that covers the host, first to last.
+
+    The most specific hostname comes first, and what it does not match falls to wider ones of the same listener.
+    """
+    found: list[_Candidate] = []
+    for hostname in (host, *wider(host)):
+        for placed in engine.members(BY_HOST, HostKey(listener.table, listener.key, hostname)):
+            rules = engine.row(RULES, placed.route)
+            attachments = engine.row(ATTACHMENTS, placed.route)
+            if rules is None or attachments is None:
+                continue
+            claim = _claim(listener, hostname, (each for parent in attachments.parents for each in parent.attachments))
+            for rule in rules.items:
+                for match in rule.matches:
+                    place = rank(match, rules.created, rules.route, rule.index)
+                    order = (specificity(hostname), specificity(claim), place)
+                    found.append(_Candidate(order, hostname, rules, rule, match))
+    found.sort(key=lambda each: each.order)
+    return found
+
+
+def _claim(listener: Listener, hostname: str, attachments: Iterable[Attachment]) -> str:
+    """The route's own hostname behind a hostname it serves: the most specific one over all its parents."""
+    claims = [each.claim(hostname) for each in attachments if each.listener == listener.key and hostname in each.served]
+    return min(claims, key=specificity, default=hostname)
+
+
+def _why_behind(winner: _Candidate | None, loser: _Candidate) -> str:
+    if winner is None:
+        return "not reached"
+    if winner.hostname != loser.hostname:
+        return f"hostname {_shown(loser.hostname)} is less specific"
+    if winner.order[1] != loser.order[1]:
+        return "its own hostname is less specific"
+    return why_later(winner.order[2], loser.order[2])
+
+
+def _shown(hostname: str) -> str:
+    return "(any)" if hostname == "*" else hostname
+
+
+def _lost(candidate: _Candidate, reason: str) -> Lost:
+    return Lost(
+        route=candidate.rules.route,
+        rule=candidate.rule.index,
+        match=candidate.match.index,
+        reason=reason,
+        what=describe_match(candidate.match),
+        path=f"spec.rules[{candidate.rule.index}]",
+    )
+
+
+def _elsewhere(engine: Engine, owner: Listener, seen: set[Key], host: str) -> list[Lost]:
+    """Routes of the same Gateway that were no candidates: other hostnames, other listeners, refused."""
+    lost = []
+    for attachments in engine.rows(ATTACHMENTS).values():
+        parents = [each for each in attachments.parents if each.gateway == owner.key.gateway]
+        if attachments.route in seen or not parents:
+            continue
+        attached = [each for parent in parents for each in parent.attachments]
+        here = [each for each in attached if each.listener == owner.key]
+        problems = [problem for parent in parents for problem in parent.problems]
+        if here:
+            hostnames = sorted({name for each in here for name in each.served})
+            reason = f"hostnames do not match: {', '.join(hostnames) or 'none is left to it'}"
+        elif attached:
+            names = sorted({each.listener.name for each in attached})
+            reason = f"attached to listener {', '.join(names)} only"
+        else:
+            reason = f"not attached: {problems[0].message}" if problems else "not attached"
+        lost.append(Lost(attachments.route, None, None, reason, "", "spec.hostnames" if here else "spec.parentRefs"))
+    return lost
+
+
+def _outcome(  # noqa: PLR0913 - the parts of one request's way
+    engine: Engine, settings: Settings, winner: _Candidate, request: Request, path: str, listener: Listener
+) -> Decision:
+    rule, action = winner.rule, winner.rule.action
+    if _is_preflight(rule.filters, request):
+        return Decision(outcome="direct", status=200, reason="CORS preflight, answered by the Gateway")
+    if isinstance(action, Refuse):
+        why = action.problem
+        reason = f"{reason_of(why)}: {why.message}" if why else "the rule has no backend"
+        return Decision(outcome="direct", status=action.status, reason=reason, problem=why)
+    if isinstance(action, Redirect):
+        where = location(settings, action, winner.match, request, path, listener)
+        return Decision(outcome="redirect", status=action.status, location=where)
+    shares = tuple(_share(engine, settings, rule, share, action) for share in action.shares if share.weight)
+    first = next(share for share in action.shares if share.weight)
+    own = first.filters if len(shares) == 1 else Filters()
+    way = forwarded(rule, winner.match, request, path, own)
+    if all(share.status is not None for share in shares):
+        status = shares[0].status
+        reason = "no endpoint is ready" if status == NO_ENDPOINTS else "no backend can be used"
+        return Decision(outcome="direct", status=status, reason=reason, backends=shares, request=way)
+    return Decision(outcome="forward", status=None, backends=shares, request=way)
+
+
+NO_ENDPOINTS = 503
+
+
+def _is_preflight(filters: Filters, request: Request) -> bool:
+    return (
+        filters.cors is not None
+        and request.method == "OPTIONS"
+        and request.header("origin") is not None
+        and request.header("access-control-request-method") is not None
+    )
+
+
+def _share(engine: Engine, settings: Settings, rule: Rule, share: Share, action: Forward) -> BackendShare:
+    total = sum(each.weight for each in action.shares)
+    path = f"spec.rules[{rule.index}].backendRefs[{share.index}]"
+    if share.backend is None:
+        ref = share.problem.message if share.problem else "?"
+        return BackendShare(ref, share.weight, 100 * share.weight / total, path, 500, share.problem)
+    endpoints = addresses_of(settings, engine, share.backend)
+    status = None if endpoints else NO_ENDPOINTS
+    return BackendShare(
+        str(share.backend), share.weight, 100 * share.weight / total, path, status, None, endpoints
+    )
+
+
+def describe_match(match: Match) -> str:
+    """A match in the API's words."""
+    parts = [path_condition(match.path)]
+    if match.method:
+        parts.insert(0, match.method)
+    parts += [f"header {each.name}" for each in match.headers]
+    parts += [f"query {each.name}" for each in match.query]
+    return " ".join(parts)

@@ -1,0 +1,184 @@
+"""The state of everything at a glance: Gateways, listeners, routes, problems, Envoys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from trilithon.incremental import Engine
+from trilithon.model.listener import Listener
+from trilithon.model.problem import reason_of
+from trilithon.model.settings import Settings
+from trilithon.model.tables import LISTENERS, PROXIES
+from trilithon.resources.problem import Problem
+from trilithon.status.conditions import Condition
+from trilithon.status.problems import CLASS_PROBLEMS, GATEWAY_PROBLEMS, ROUTE_PROBLEMS
+from trilithon.status.tables import GATEWAY_STATUS, ROUTE_STATUS
+
+STANDARD_PORTS = {"HTTP": 80, "HTTPS": 443}
+
+
+class ConditionView(Struct, frozen=True):
+    """One condition."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+class ListenerView(Struct, frozen=True):
+    """One listener; ``url`` is where a client reaches it, "" when it does not serve."""
+
+    name: str
+    protocol: str
+    port: int
+    hostname: str
+    url: str
+    attached_routes: int
+    conditions: tuple[ConditionView, ...]
+
+
+class EnvoyView(Struct, frozen=True):
+    """The Envoys of one Gateway: how many are connected, how many resources they should have and have acknowledged."""
+
+    connected: int
+    wanted: int
+    acknowledged: int
+    rejected: tuple[str, ...]
+
+
+class GatewayView(Struct, frozen=True):
+    """One Gateway of ours."""
+
+    name: str
+    conditions: tuple[ConditionView, ...]
+    listeners: tuple[ListenerView, ...]
+    envoy: EnvoyView | None = None
+
+
+class ParentView(Struct, frozen=True):
+    """One parent of a route."""
+
+    gateway: str
+    section: str | None
+    conditions: tuple[ConditionView, ...]
+
+
+class RouteView(Struct, frozen=True):
+    """One route."""
+
+    kind: str
+    name: str
+    parents: tuple[ParentView, ...]
+
+
+class ProblemView(Struct, frozen=True):
+    """One problem; file and line where the object came from a file."""
+
+    severity: str
+    code: str
+    object: str | None
+    path: str
+    message: str
+    hint: str = ""
+    file: str | None = None
+    line: int | None = None
+
+
+class Overview(Struct, frozen=True):
+    """Everything; ``paths`` is what the live process serves, empty offline."""
+
+    gateways: tuple[GatewayView, ...]
+    routes: tuple[RouteView, ...]
+    problems: tuple[ProblemView, ...]
+    paths: tuple[str, ...] = ()
+    pid: int | None = None
+
+
+def url_of(settings: Settings, listener: Listener) -> str:
+    """Where a client reaches a listener from this machine; its hostname where it has exactly one."""
+    scheme = "https" if listener.protocol == "HTTPS" else "http"
+    named = not listener.hostname.startswith("*")
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - nothing is bound here
+    address = f"[{settings.address}]" if ":" in settings.address else settings.address
+    host = listener.hostname if named else everywhere.get(settings.address, address)
+    port = settings.bound_port(listener.port)
+    return f"{scheme}://{host}" + ("/" if port == STANDARD_PORTS[listener.protocol] else f":{port}/")
+
+
+def gateway_views(
+    engine: Engine, settings: Settings, envoys: Mapping[str, EnvoyView] | None = None
+) -> tuple[GatewayView, ...]:
+    """Every Gateway of ours, by name."""
+    views = []
+    for key, listeners in sorted(engine.rows(LISTENERS).items()):
+        status = engine.row(GATEWAY_STATUS, key)
+        if status is None:
+            continue
+        items = tuple(
+            ListenerView(
+                name=item.key.name,
+                protocol=item.protocol,
+                port=item.port,
+                hostname=item.hostname,
+                url=url_of(settings, item) if item.serves else "",
+                attached_routes=entry.attached_routes,
+                conditions=_conditions(entry.conditions),
+            )
+            for item, entry in zip(listeners.items, status.listeners, strict=True)
+        )
+        envoy = envoys.get(key.path) if envoys is not None else None
+        views.append(GatewayView(key.path, _conditions(status.conditions), items, envoy))
+    return tuple(views)
+
+
+def route_views(engine: Engine) -> tuple[RouteView, ...]:
+    """Every route with a parent of ours, by kind and name."""
+    return tuple(
+        RouteView(
+            kind=key.kind,
+            name=key.path,
+            parents=tuple(
+                ParentView(
+                    gateway=f"{parent.ref.namespace or key.namespace}/{parent.ref.name}",
+                    section=parent.ref.section_name,
+                    conditions=_conditions(parent.conditions),
+                )
+                for parent in status.parents
+            ),
+        )
+        for key, status in sorted(engine.rows(ROUTE_STATUS).items())
+    )
+
+
+def problems_in(engine: Engine) -> tuple[Problem, ...]:
+    """Every problem that translation found, by object."""
+    tables = (CLASS_PROBLEMS, GATEWAY_PROBLEMS, ROUTE_PROBLEMS)
+    rows = [row for table in tables for _, row in sorted(engine.rows(table).items())]
+    return tuple(problem for row in rows for problem in row.items)
+
+
+def problem_view(problem: Problem, file: str | None, line: int | None) -> ProblemView:
+    """A problem with where it stands."""
+    return ProblemView(
+        severity=problem.severity,
+        code=reason_of(problem),
+        object=str(problem.key) if problem.key is not None else None,
+        path=problem.path,
+        message=problem.message,
+        hint=problem.hint,
+        file=file,
+        line=line,
+    )
+
+
+def connected(engine: Engine, gateway: str) -> int:
+    """How many Envoys of a Gateway are connected."""
+    proxy = engine.row(PROXIES, gateway)
+    return proxy.connected if proxy is not None else 0
+
+
+def _conditions(conditions: Iterable[Condition]) -> tuple[ConditionView, ...]:
+    return tuple(ConditionView(each.type, each.status, each.reason, each.message) for each in conditions)

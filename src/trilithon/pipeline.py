@@ -1,0 +1,163 @@
+"""The map: every table, in order, and what computes it.
+
+Read this file first. Resources come in at the top; statuses and Envoy's resources come out at the bottom. Each line says
+which table it makes, from which table or groups, with which function; what else a function looks at is recorded when
+it reads. Controller, command line and tests all build this one engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from trilithon.incremental import Edit, Engine, Table
+from trilithon.model.proxy import Proxy
+from trilithon.model.settings import Settings
+from trilithon.model.tables import (
+    ATTACHMENTS,
+    BACKENDS,
+    CERTIFICATES,
+    CLASSES,
+    CONFIG_MAPS,
+    GATEWAYS,
+    GRANTS,
+    LISTENERS,
+    NAMESPACES,
+    OURS,
+    PORTS,
+    PROXIES,
+    ROUTES,
+    RULES,
+    SECRETS,
+    SERVICES,
+    SLICES,
+)
+from trilithon.resources.meta import Key
+from trilithon.status.class_ import class_status_of
+from trilithon.status.gateway import gateway_status_of
+from trilithon.status.problems import (
+    CLASS_PROBLEMS,
+    GATEWAY_PROBLEMS,
+    ROUTE_PROBLEMS,
+    class_problems_of,
+    gateway_problems_of,
+    route_problems_of,
+)
+from trilithon.status.route import route_status_of
+from trilithon.status.tables import CLASS_STATUS, GATEWAY_STATUS, ROUTE_STATUS
+from trilithon.translate.attachments import attachments_of
+from trilithon.translate.certificates import GATEWAYS_BY_CERTIFICATE, certificate_of
+from trilithon.translate.classes import our_gateway
+from trilithon.translate.listeners import listeners_of
+from trilithon.translate.rules import rules_of
+from trilithon.xds.cluster import encode_cluster
+from trilithon.xds.endpoint import encode_endpoints
+from trilithon.xds.listener import encode_envoy_listener, wanted_port
+from trilithon.xds.placement import encode_rules, placed_of
+from trilithon.xds.resource import XdsResource
+from trilithon.xds.route_table import encode_route_table
+from trilithon.xds.secret import encode_secret
+from trilithon.xds.tables import (
+    BY_BACKEND,
+    BY_HOST,
+    BY_PORT,
+    BY_SECRET,
+    BY_TABLE,
+    CLUSTERS,
+    ENCODED,
+    ENDPOINTS,
+    ENVOY_LISTENERS,
+    PLACED,
+    ROUTE_TABLES,
+    TLS_SECRETS,
+    VIRTUAL_HOSTS,
+)
+from trilithon.xds.virtual_host import encode_virtual_host
+
+# Which table an object belongs to, by its kind; routes of every kind share one.
+SOURCES: Mapping[str, Table[Key, Any]] = {
+    "GatewayClass": CLASSES,
+    "Gateway": GATEWAYS,
+    "HTTPRoute": ROUTES,
+    "ReferenceGrant": GRANTS,
+    "Service": SERVICES,
+    "EndpointSlice": SLICES,
+    "Secret": SECRETS,
+    "ConfigMap": CONFIG_MAPS,
+    "Namespace": NAMESPACES,
+    "Backend": BACKENDS,
+}
+
+# What Envoy is sent; each row is an XdsResource and each key starts with the Gateway.
+PUBLISHED: tuple[Table[Any, XdsResource], ...] = (CLUSTERS, ENDPOINTS, TLS_SECRETS, ENVOY_LISTENERS, ROUTE_TABLES)
+
+
+def build(settings: Settings) -> Engine:
+    """A new engine with every table and no rows."""
+    engine = Engine()
+    for source in (*dict.fromkeys(SOURCES.values()), PROXIES):
+        engine.source(source)
+
+    # Resources to model
+    engine.each(OURS, GATEWAYS, partial(our_gateway, settings))
+    engine.group(CERTIFICATES, GATEWAYS_BY_CERTIFICATE, certificate_of)
+    engine.each(LISTENERS, OURS, partial(listeners_of, settings))
+    engine.each(ATTACHMENTS, ROUTES, attachments_of)
+    engine.each(RULES, ROUTES, rules_of)
+
+    # Model to Envoy
+    engine.each(ENCODED, RULES, encode_rules)
+    engine.each(PLACED, ROUTES, placed_of)
+    engine.group(VIRTUAL_HOSTS, BY_HOST, partial(encode_virtual_host, settings))
+    engine.group(ROUTE_TABLES, BY_TABLE, encode_route_table)
+    engine.group(ENVOY_LISTENERS, BY_PORT, partial(encode_envoy_listener, settings))
+    engine.group(CLUSTERS, BY_BACKEND, partial(encode_cluster, settings))
+    engine.group(ENDPOINTS, BY_BACKEND, partial(encode_endpoints, settings))
+    engine.group(TLS_SECRETS, BY_SECRET, encode_secret)
+    engine.group(PORTS, BY_PORT, wanted_port)
+
+    # Model and Envoy's answers to status
+    engine.each(CLASS_STATUS, CLASSES, partial(class_status_of, settings))
+    engine.each(ROUTE_STATUS, ROUTES, partial(route_status_of, settings))
+    engine.each(GATEWAY_STATUS, LISTENERS, partial(gateway_status_of, settings))
+
+    # Everything wrong, by the object it is wrong in
+    engine.each(CLASS_PROBLEMS, CLASSES, partial(class_problems_of, settings))
+    engine.each(GATEWAY_PROBLEMS, GATEWAYS, gateway_problems_of)
+    engine.each(ROUTE_PROBLEMS, ROUTES, route_problems_of)
+    return engine
+
+
+def edits(upserts: Iterable[Any], removals: Iterable[Key] = ()) -> list[Edit[Any, Any]]:
+    """Edits that bring resources in and take others out."""
+    coming = [Edit(SOURCES[resource.key.kind], resource.key, resource) for resource in upserts]
+    return [*coming, *(Edit(SOURCES[key.kind], key, None) for key in removals)]
+
+
+def acknowledged(engine: Engine) -> list[Edit[Any, Any]]:
+    """Edits that say that one Envoy per Gateway took everything: what a healthy Envoy answers a moment later."""
+    listeners: dict[str, list[tuple[str, str]]] = {}
+    for key, port in engine.rows(PORTS).items():
+        listeners.setdefault(key.gateway.path, []).append((port.name, port.version))
+    rows = {gateway: Proxy(gateway, 1, tuple(sorted(acked))) for gateway, acked in listeners.items()}
+    gone = [Edit(PROXIES, gateway, None) for gateway in engine.rows(PROXIES) if gateway not in rows]
+    return [*gone, *(Edit(PROXIES, gateway, row) for gateway, row in rows.items())]
+
+
+class Translation(Struct, frozen=True):
+    """A settled engine over a set of resources."""
+
+    engine: Engine
+    settings: Settings
+
+
+def translate(resources: Iterable[Any], settings: Settings | None = None) -> Translation:
+    """Translate resources as a whole, offline; the statuses are those after a healthy Envoy took everything."""
+    settings = settings or Settings()
+    engine = build(settings)
+    engine.apply(edits(resources))
+    engine.apply(acknowledged(engine))
+    return Translation(engine, settings)
