@@ -12,20 +12,27 @@ from trilithon.resources.problem import Problem
 class Attachment(Struct, frozen=True, gc=False):
     """One listener that takes the route.
 
-    ``hostnames`` is the intersection ("*" for any). ``shadowed`` are those of them that a more specific listener of
-    the same port owns, so that requests for them never come here (listener isolation).
+    ``hostnames`` is the intersection ("*" for any). ``claims`` are the route's own hostnames behind them, one each:
+    they can be wider than the listener's, and then give way to the rules of a route that names the hostname itself
+    (HTTPRouteSpec.hostnames, "precedence must be given"). ``shadowed`` are those of the hostnames that a more specific
+    listener of the same port owns, so that requests for them never come here (listener isolation).
     """
 
     listener: ListenerKey
     table: RouteTableKey
     protocol: str
     hostnames: tuple[str, ...]
+    claims: tuple[str, ...] = ()
     shadowed: tuple[str, ...] = ()
 
     @property
     def served(self) -> tuple[str, ...]:
         """The hostnames that requests can reach."""
         return tuple(name for name in self.hostnames if name not in self.shadowed)
+
+    def claim(self, hostname: str) -> str:
+        """The route's own hostname behind one of ``hostnames``."""
+        return self.claims[self.hostnames.index(hostname)] if self.claims else hostname
 
 
 class ParentAttachment(Struct, frozen=True, gc=False):

@@ -1,7 +1,7 @@
 """The catalogue of mistakes: the only place that knows both our mistakes and the spec's conditions and reasons.
 
-A mistake becomes a ``Problem`` with ``MISTAKE.at(key, path, word=...)``. The status of an object, ``check``, ``explain``
-and the dashboard all show that one value; only this table says which condition and reason it means.
+A mistake becomes a ``Problem`` with ``MISTAKE.at(key, path, word=...)``. The status of an object, ``check``,
+``explain`` and the dashboard all show that one value; only this table says which condition and reason it means.
 """
 
 from __future__ import annotations
@@ -307,6 +307,14 @@ NO_COMMON_HOSTNAME = _mistake(
     "NoMatchingListenerHostname",
     "no hostname of the route fits listener {listener}, whose hostname is {hostname}",
 )
+HOSTNAME_SHADOWED = _mistake(
+    "HostnameShadowed",
+    "",
+    "",
+    "requests for {hostname} go to listener {owner}, which is more specific than listener {listener}",
+    "attach the route to listener {owner}",
+    severity="warning",
+)
 LISTENER_NOT_SERVING = _mistake(
     "ListenerNotServing",
     "",
@@ -395,6 +403,14 @@ RULE_HEADER_IMPOSSIBLE = _mistake(
     "UnsupportedValue",
     "the header {name} cannot be changed: {why}",
 )
+RULE_HEADER_REPEATED = _mistake(
+    "HeaderActionRepeated",
+    "",
+    "",
+    "the header {name} is changed twice by one filter; only the first of set, add, remove counts",
+    "one action per header name",
+    severity="warning",
+)
 RULE_EXTERNAL_AUTH = _mistake(
     "ExternalAuthUnsupported",
     "RuleValue",
@@ -407,7 +423,7 @@ RULE_SESSION_PERSISTENCE = _mistake(
     "UnsupportedValue",
     "sessionPersistence is not supported yet",
 )
-RULE_REPEATED_CORS = _mistake(
+RULE_FILTERS_INCOMPATIBLE = _mistake(
     "FiltersIncompatible",
     "RuleFilters",
     "IncompatibleFilters",

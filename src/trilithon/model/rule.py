@@ -127,7 +127,10 @@ Action = Forward | Redirect | Refuse
 
 
 class Retry(Struct, frozen=True, gc=False):
-    """Try again up to ``attempts`` times on these statuses; ``backoff`` in milliseconds."""
+    """Try again, at most ``attempts`` times, on these statuses and where no backend could be reached at all.
+
+    ``backoff`` is the least time between attempts, in milliseconds.
+    """
 
     codes: tuple[int, ...]
     attempts: int
