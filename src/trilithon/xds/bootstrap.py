@@ -5,6 +5,9 @@ from __future__ import annotations
 import msgspec
 
 XDS_CLUSTER = "trilithon-xds"
+# How often Envoy pings the control plane. The server must allow it (grpc.http2.min_ping_interval_without_data_ms):
+# gRPC's own limit is five minutes, and the fourth ping below it ends the connection.
+KEEPALIVE_SECONDS = 30
 _TYPE = "type.googleapis.com/"
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
@@ -102,9 +105,8 @@ def _dynamic_resources() -> Json:
 
 def _xds_cluster(socket: str) -> Json:
     options = f"{_TYPE}envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    # A control plane that stopped without closing its socket is noticed by pings. 30 s is rare enough for an idle
-    # stream; the server must allow it, gRPC's own default treats pings under 5 minutes as abuse.
-    keepalive = {"interval": "30s", "timeout": "10s"}
+    # A control plane that stopped without closing its socket is noticed by pings.
+    keepalive = {"interval": f"{KEEPALIVE_SECONDS}s", "timeout": "10s"}
     http2 = {"explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}}}
     endpoint = {"endpoint": {"address": {"pipe": {"path": socket}}}}
     return {
