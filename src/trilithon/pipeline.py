@@ -1,8 +1,8 @@
 """The map: every table, in order, and what computes it.
 
-Read this file first. Resources come in at the top; statuses and Envoy's resources come out at the bottom. Each line says
-which table it makes, from which table or groups, with which function; what else a function looks at is recorded when
-it reads. Controller, command line and tests all build this one engine.
+Read this file first. Resources come in at the top; statuses and Envoy's resources come out at the bottom. Each line
+says which table it makes, from which table or groups, with which function; what else a function looks at is recorded
+when it reads. Controller, command line and tests all build this one engine.
 """
 
 from __future__ import annotations
@@ -56,15 +56,16 @@ from trilithon.translate.rules import rules_of
 from trilithon.xds.cluster import encode_cluster
 from trilithon.xds.endpoint import encode_endpoints
 from trilithon.xds.listener import encode_envoy_listener, wanted_port
-from trilithon.xds.placement import encode_rules, placed_of
+from trilithon.xds.placement import placed_of
 from trilithon.xds.resource import XdsResource
+from trilithon.xds.route import encode_rules
 from trilithon.xds.route_table import encode_route_table
 from trilithon.xds.secret import encode_secret
 from trilithon.xds.tables import (
     BY_BACKEND,
+    BY_CERTIFICATE,
     BY_HOST,
     BY_PORT,
-    BY_SECRET,
     BY_TABLE,
     CLUSTERS,
     ENCODED,
@@ -98,8 +99,9 @@ PUBLISHED: tuple[Table[Any, XdsResource], ...] = (CLUSTERS, ENDPOINTS, TLS_SECRE
 def build(settings: Settings) -> Engine:
     """A new engine with every table and no rows."""
     engine = Engine()
-    for source in (*dict.fromkeys(SOURCES.values()), PROXIES):
+    for source in dict.fromkeys(SOURCES.values()):
         engine.source(source)
+    engine.source(PROXIES)
 
     # Resources to model
     engine.each(OURS, GATEWAYS, partial(our_gateway, settings))
@@ -116,7 +118,7 @@ def build(settings: Settings) -> Engine:
     engine.group(ENVOY_LISTENERS, BY_PORT, partial(encode_envoy_listener, settings))
     engine.group(CLUSTERS, BY_BACKEND, partial(encode_cluster, settings))
     engine.group(ENDPOINTS, BY_BACKEND, partial(encode_endpoints, settings))
-    engine.group(TLS_SECRETS, BY_SECRET, encode_secret)
+    engine.group(TLS_SECRETS, BY_CERTIFICATE, encode_secret)
     engine.group(PORTS, BY_PORT, wanted_port)
 
     # Model and Envoy's answers to status

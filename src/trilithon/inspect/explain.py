@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from msgspec import Struct
 
 from trilithon.incremental import Engine
 from trilithon.inspect.answer import forwarded, location
 from trilithon.inspect.decision import BackendShare, Decision, Lost
-from trilithon.inspect.listening import Found, describe, find_listener
+from trilithon.inspect.listening import describe, find_listener
 from trilithon.inspect.matching import failed_condition, path_condition
 from trilithon.inspect.request import Request, canonical_path, has_escaped_slash
-from trilithon.model.attachment import Attachment
 from trilithon.model.listener import HostKey, Listener
 from trilithon.model.problem import reason_of
 from trilithon.model.rule import Filters, Forward, Match, Redirect, Refuse, Rule, Rules, Share
@@ -113,13 +110,15 @@ def _candidates(engine: Engine, listener: Listener, host: str) -> list[_Candidat
     The most specific hostname comes first, and what it does not match falls to wider ones of the same listener.
     """
     found: list[_Candidate] = []
+    seen: set[Key] = set()
     for hostname in (host, *wider(host)):
-        for placed in engine.members(BY_HOST, HostKey(listener.table, listener.key, hostname)):
-            rules = engine.row(RULES, placed.route)
-            attachments = engine.row(ATTACHMENTS, placed.route)
-            if rules is None or attachments is None:
-                continue
-            claim = _claim(listener, hostname, (each for parent in attachments.parents for each in parent.attachments))
+        key = HostKey(listener.table, listener.key, hostname)
+        for placed in engine.members(BY_HOST, key):
+            rules = engine.rows(RULES)[placed.encoded.route]
+            if rules.route in seen:
+                continue  # under a narrower hostname already
+            seen.add(rules.route)
+            claim = min((place.claim for place in placed.places if place.host == key), key=specificity)
             for rule in rules.items:
                 for match in rule.matches:
                     place = rank(match, rules.created, rules.route, rule.index)
@@ -127,12 +126,6 @@ def _candidates(engine: Engine, listener: Listener, host: str) -> list[_Candidat
                     found.append(_Candidate(order, hostname, rules, rule, match))
     found.sort(key=lambda each: each.order)
     return found
-
-
-def _claim(listener: Listener, hostname: str, attachments: Iterable[Attachment]) -> str:
-    """The route's own hostname behind a hostname it serves: the most specific one over all its parents."""
-    claims = [each.claim(hostname) for each in attachments if each.listener == listener.key and hostname in each.served]
-    return min(claims, key=specificity, default=hostname)
 
 
 def _why_behind(winner: _Candidate | None, loser: _Candidate) -> str:
@@ -182,7 +175,7 @@ def _elsewhere(engine: Engine, owner: Listener, seen: set[Key], host: str) -> li
     return lost
 
 
-def _outcome(  # noqa: PLR0913 - the parts of one request's way
+def _outcome(
     engine: Engine, settings: Settings, winner: _Candidate, request: Request, path: str, listener: Listener
 ) -> Decision:
     rule, action = winner.rule, winner.rule.action
@@ -226,9 +219,7 @@ def _share(engine: Engine, settings: Settings, rule: Rule, share: Share, action:
         return BackendShare(ref, share.weight, 100 * share.weight / total, path, 500, share.problem)
     endpoints = addresses_of(settings, engine, share.backend)
     status = None if endpoints else NO_ENDPOINTS
-    return BackendShare(
-        str(share.backend), share.weight, 100 * share.weight / total, path, status, None, endpoints
-    )
+    return BackendShare(str(share.backend), share.weight, 100 * share.weight / total, path, status, None, endpoints)
 
 
 def describe_match(match: Match) -> str:

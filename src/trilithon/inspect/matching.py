@@ -11,7 +11,7 @@ from trilithon.model.rule import Match, PathMatch, ValueMatch
 
 
 @lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re2._Regexp[str]:
+def _compiled(pattern: str) -> re2._Regexp:
     options = re2.Options()
     options.log_errors = False
     return re2.compile(pattern, options)
@@ -43,7 +43,7 @@ def path_matches(match: PathMatch, path: str) -> bool:
     if match.kind == "exact":
         return path == match.value
     if match.kind == "prefix":
-        return match.value == "/" or path == match.value or path.startswith(match.value + "/")
+        return match.value in ("/", path) or path.startswith(match.value + "/")
     return _compiled(match.value).fullmatch(path) is not None
 
 

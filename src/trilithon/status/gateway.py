@@ -13,7 +13,7 @@ from trilithon.model.listener import Listener, ListenerKey, Listeners, WantedPor
 from trilithon.model.problem import condition_of, reason_of
 from trilithon.model.proxy import Proxy
 from trilithon.model.settings import Settings
-from trilithon.model.tables import ATTACHMENTS, PORTS, PROXIES, WantedPort
+from trilithon.model.tables import ATTACHMENTS, PORTS, PROXIES
 from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.problem import Problem
 from trilithon.status.conditions import Condition
@@ -190,8 +190,10 @@ def _accepted(listeners: Listeners, statuses: Sequence[ListenerStatus], own: Seq
     bad = [status.name for status in statuses if not _is_true(status, "Accepted")]
     if not bad:
         return Condition("Accepted", "True", "Accepted", "The Gateway is understood", generation)
-    status = "False" if len(bad) == len(statuses) else "True"
-    return Condition("Accepted", status, "ListenersNotValid", f"Listeners not valid: {', '.join(bad)}", generation)
+    message = f"Listeners not valid: {', '.join(bad)}"
+    if len(bad) == len(statuses):
+        return Condition("Accepted", "False", "ListenersNotValid", message, generation)
+    return Condition("Accepted", "True", "ListenersNotValid", message, generation)
 
 
 def _programmed(

@@ -24,7 +24,7 @@ CERTIFICATE_ENTRY = "tls.crt"
 KEY_ENTRY = "tls.key"
 
 # Envoy refuses smaller RSA keys and other curves, and would refuse the whole listener with them
-# (source/common/tls/context_impl.cc, "only RSA certificates with 2048-bit or larger keys", "only P-256, P-384 or P-521").
+# (context_impl.cc: "only RSA certificates with 2048-bit or larger keys", "only P-256, P-384 or P-521").
 SMALLEST_RSA_KEY = 2048
 CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 

@@ -46,12 +46,16 @@ def listeners_of(settings: Settings, read: Read, gateway: Gateway) -> Listeners:
     items = [_listener(settings, read, gateway, index) for index in range(len(gateway.spec.listeners))]
     items = [_with(item, _conflicts(item, items)) for item in items]
     items = [_with(item, _overlaps(read, item, items)) for item in items]
+    problems = tuple(_gateway_problems(settings, gateway))
+    if not _can_serve(problems):
+        # Refused as a whole: nothing of it is served, whatever its listeners say.
+        items = [msgspec.structs.replace(item, serves=False) for item in items]
     return Listeners(
         gateway=gateway.key,
         generation=gateway.generation,
         created=gateway.created,
         items=tuple(items),
-        problems=tuple(_gateway_problems(settings, gateway)),
+        problems=problems,
     )
 
 

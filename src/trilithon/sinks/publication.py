@@ -1,0 +1,64 @@
+"""Turn the changes of a settle into what each Gateway's Envoys are to be sent."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from trilithon.incremental import Changes
+from trilithon.pipeline import PUBLISHED
+from trilithon.resources.meta import Key
+from trilithon.xds.resource import XdsResource
+from trilithon.xds.tables import ENVOY_LISTENERS
+
+
+class Publication(Struct, frozen=True):
+    """What changes for one Gateway's Envoys: resources now wanted, and (type URL, name) of those that are not."""
+
+    gateway: Key
+    upserts: tuple[XdsResource, ...]
+    removals: tuple[tuple[str, str], ...]
+
+
+class Publisher:
+    """Remembers under which name each row was published, so that a row that is gone can be taken back.
+
+    ``serving`` are the Gateways that have an Envoy listener, and so need an Envoy.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, object], tuple[Key, str, str]] = {}
+        self._ports: dict[Key, int] = {}
+
+    @property
+    def serving(self) -> frozenset[Key]:
+        """Gateways with at least one Envoy listener."""
+        return frozenset(self._ports)
+
+    def publications(self, changes: Changes) -> tuple[Publication, ...]:
+        """One publication for each Gateway that something changes for."""
+        upserts: dict[Key, list[XdsResource]] = {}
+        removals: dict[Key, list[tuple[str, str]]] = {}
+        for table in PUBLISHED:
+            for key, resource in changes.of(table).items():
+                place = (table.name, key)
+                if resource is not None:
+                    gateway: Key = key[0]
+                    known = self._names.get(place)
+                    if table is ENVOY_LISTENERS and known is None:
+                        self._ports[gateway] = self._ports.get(gateway, 0) + 1
+                    self._names[place] = (gateway, resource.type_url, resource.name)
+                    upserts.setdefault(gateway, []).append(resource)
+                elif place in self._names:
+                    gateway, type_url, name = self._names.pop(place)
+                    if table is ENVOY_LISTENERS:
+                        self._forget_port(gateway)
+                    removals.setdefault(gateway, []).append((type_url, name))
+        return tuple(
+            Publication(gateway, tuple(upserts.get(gateway, ())), tuple(removals.get(gateway, ())))
+            for gateway in sorted(upserts.keys() | removals.keys())
+        )
+
+    def _forget_port(self, gateway: Key) -> None:
+        self._ports[gateway] -= 1
+        if not self._ports[gateway]:
+            del self._ports[gateway]
