@@ -215,11 +215,10 @@ def _share(engine: Engine, settings: Settings, rule: Rule, share: Share, action:
     total = sum(each.weight for each in action.shares)
     path = f"spec.rules[{rule.index}].backendRefs[{share.index}]"
     if share.backend is None:
-        ref = share.problem.message if share.problem else "?"
-        return BackendShare(ref, share.weight, 100 * share.weight / total, path, 500, share.problem)
+        return BackendShare(share.ref, share.weight, 100 * share.weight / total, path, 500, share.problem)
     endpoints = addresses_of(settings, engine, share.backend)
     status = None if endpoints else NO_ENDPOINTS
-    return BackendShare(str(share.backend), share.weight, 100 * share.weight / total, path, status, None, endpoints)
+    return BackendShare(share.ref, share.weight, 100 * share.weight / total, path, status, None, endpoints)
 
 
 def describe_match(match: Match) -> str:

@@ -90,7 +90,7 @@ class Filters(Struct, frozen=True, gc=False):
 class Share(Struct, frozen=True, gc=False):
     """One backend ref: its weight and what it resolved to, or why its share of requests is answered 500.
 
-    ``index`` is its place in the rule as written.
+    ``index`` is its place in the rule as written; ``ref`` is the reference in words, "Service shop/cart:80".
     """
 
     index: int
@@ -98,6 +98,7 @@ class Share(Struct, frozen=True, gc=False):
     backend: Backend | None
     problem: Problem | None = None
     filters: Filters = Filters()
+    ref: str = ""
 
 
 class Forward(Struct, frozen=True, gc=False, tag=True):

@@ -66,6 +66,12 @@ def backend_of(read: Read, route: Key, ref: BackendRef, path: str) -> Resolved:
     return resolve(read, route, target, ref, path)
 
 
+def described(route: Key, ref: BackendRef) -> str:
+    """A reference in words, whether or not it leads anywhere: "Service shop/cart:80"."""
+    port = f":{ref.port}" if ref.port is not None and ref.kind != "Backend" else ""
+    return f"{ref.kind} {ref.namespace or route.namespace}/{ref.name}{port}"
+
+
 def _service(read: Read, route: Key, target: Key, ref: BackendRef, path: str) -> Resolved:
     service = read.one(SERVICES, target)
     if service is None:

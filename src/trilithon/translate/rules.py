@@ -11,7 +11,7 @@ from trilithon.resources.duration import parse_duration
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.resources.routes import HTTPRouteRetry, HTTPRouteRule, Route
-from trilithon.translate.backends import backend_of
+from trilithon.translate.backends import backend_of, described
 from trilithon.translate.filters import IN_BACKEND, IN_ONLY_BACKEND, IN_RULE, Effect, filters_of
 from trilithon.translate.matches import matches_of
 
@@ -88,7 +88,7 @@ def _shares(read: Read, route: Key, written: HTTPRouteRule, at: str) -> tuple[tu
         backend, problem = backend_of(read, route, ref, where)
         effect = filters_of(read, route, ref.filters, where, supported)
         own = Filters(request_headers=effect.filters.request_headers, response_headers=effect.filters.response_headers)
-        shares.append(Share(index, ref.weight, backend, problem, own))
+        shares.append(Share(index, ref.weight, backend, problem, own, described(route, ref)))
         refusals += effect.refusals
         problems += effect.problems
         mirrors = effect.filters.mirrors
