@@ -1,0 +1,165 @@
+"""Encode what forwards a request: clusters by weight, rewrites, mirrors, timeouts and retries."""
+
+from __future__ import annotations
+
+from envoy.config.core.v3.base_pb2 import RuntimeFractionalPercent
+from envoy.config.route.v3.route_components_pb2 import RetryPolicy, Route, RouteAction, WeightedCluster
+from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
+from envoy.type.v3.percent_pb2 import FractionalPercent
+
+from trilithon.model.problem import NO_BACKENDS
+from trilithon.model.rule import Filters, Forward, Match, Mirror, Rewrite, Rule, Share
+from trilithon.resources.problem import Problem
+from trilithon.xds.cors import CORS_FILTER, cors_policy
+from trilithon.xds.headers import Edited, fill_headers, set_response_header, then, vary_by_origin
+from trilithon.xds.names import NO_CLUSTER, cluster_name
+from trilithon.xds.redirect import fill_prefix
+
+# Says why a request was not forwarded, in the words of the problem catalogue.
+REASON_HEADER = "x-trilithon-reason"
+_MILLION = 1_000_000
+_STREAM_IDLE_MILLISECONDS = 300_000
+
+# The request never reached a backend in these cases, so that trying again is safe for every method.
+_NOT_SENT = "connect-failure,refused-stream,reset-before-request"
+_DEFAULT_RETRIES = 2
+_MOST_RETRIES = 2**32 - 1
+# Look for a host that was not tried yet so many times; with few hosts none may be left.
+_HOST_SELECTION_ATTEMPTS = 5
+
+
+def fill_forward(route: Route, rule: Rule, match: Match, action: Forward) -> None:
+    """Write the action and header changes of a rule that forwards."""
+    shares = [share for share in action.shares if share.weight > 0]
+    if all(share.backend is None for share in shares):
+        fill_refusal(route, 500, shares[0].problem)
+        fill_headers(route, None, rule.filters.response_headers)
+        return
+    target = route.route
+    _fill_shares(route, shares, rule.filters)
+    if rule.filters.rewrite is not None:
+        _fill_rewrite(target, rule.filters.rewrite, match)
+    for mirror in rule.filters.mirrors:
+        _fill_mirror(target, mirror)
+    _fill_timeouts(target, rule)
+    _fill_retry(target.retry_policy, rule)
+
+
+def fill_refusal(route: Route, status: int, problem: Problem | None) -> None:
+    """Write a direct response that names the reason, and nothing about the inside."""
+    reason = problem.code if problem is not None else NO_BACKENDS.code
+    route.direct_response.status = status
+    route.direct_response.body.inline_string = f"{reason}\n"
+    set_response_header(route, REASON_HEADER, reason)
+
+
+def _fill_shares(route: Route, shares: list[Share], filters: Filters) -> None:
+    if len(shares) == 1:
+        backend = shares[0].backend
+        if backend is not None:
+            route.route.cluster = cluster_name(backend)
+        _fill_share_filters(route, filters, shares[0].filters)
+        return
+    alone = all(share.filters == _NONE for share in shares)
+    if alone:
+        _fill_share_filters(route, filters, _NONE)
+    for share in shares:
+        target = route.route.weighted_clusters.clusters.add()
+        target.weight.value = share.weight
+        if not alone:
+            _fill_share_filters(target, filters, share.filters)
+        if share.backend is not None:
+            target.name = cluster_name(share.backend)
+        else:
+            _fill_invalid(route.route, target, share)
+
+
+_NONE = Filters()
+
+
+def _fill_share_filters(target: Edited, filters: Filters, own: Filters) -> None:
+    fill_headers(
+        target,
+        then(filters.request_headers, own.request_headers),
+        then(filters.response_headers, own.response_headers),
+    )
+    if own.cors is not None:
+        target.typed_per_filter_config[CORS_FILTER].Pack(cors_policy(own.cors))
+        vary_by_origin(target)
+
+
+def _fill_invalid(action: RouteAction, target: WeightedCluster.ClusterWeight, share: Share) -> None:
+    # "requests that would have otherwise been routed to an invalid backend MUST receive a 500" (HTTPRouteRule): the
+    # share goes to a cluster that never exists. Where a route has no such share, a missing cluster stays 503.
+    target.name = NO_CLUSTER
+    action.cluster_not_found_response_code = RouteAction.INTERNAL_SERVER_ERROR
+    set_response_header(target, REASON_HEADER, share.problem.code if share.problem is not None else NO_BACKENDS.code)
+
+
+def _fill_rewrite(target: RouteAction, rewrite: Rewrite, match: Match) -> None:
+    if rewrite.hostname is not None:
+        target.host_rewrite_literal = rewrite.hostname
+    if rewrite.path is None:
+        return
+    if rewrite.path.kind == "full":
+        target.regex_rewrite.pattern.regex = "^.*$"
+        # RE2 reads a backslash in a substitution as a reference to a group.
+        target.regex_rewrite.substitution = (rewrite.path.value or "/").replace("\\", "\\\\")
+    else:
+        fill_prefix(target, rewrite.path, match)
+
+
+def _fill_mirror(target: RouteAction, mirror: Mirror) -> None:
+    numerator = round(mirror.numerator * _MILLION / mirror.denominator)
+    if numerator <= 0:
+        return
+    target.request_mirror_policies.add(
+        cluster=cluster_name(mirror.backend),
+        runtime_fraction=RuntimeFractionalPercent(
+            default_value=FractionalPercent(numerator=numerator, denominator=FractionalPercent.MILLION)
+        ),
+        # The copy is the same request: Envoy would append "-shadow" to its Host.
+        disable_shadow_host_suffix_append=True,
+    )
+
+
+def _fill_timeouts(target: RouteAction, rule: Rule) -> None:
+    # Envoy's own default is 15 s for the whole response, which cuts downloads and streams. Unset means no limit here,
+    # except that a stream on which nothing moves for five minutes ends (the listener's stream idle timeout).
+    target.timeout.FromMilliseconds(rule.request_timeout or 0)
+    if rule.request_timeout == 0:
+        # "0s" asks for no timeout at all.
+        target.idle_timeout.FromMilliseconds(0)
+        return
+    longest = max(rule.request_timeout or 0, rule.attempt_timeout or 0)
+    if longest > _STREAM_IDLE_MILLISECONDS:
+        target.idle_timeout.FromMilliseconds(longest)
+
+
+def _fill_retry(target: RetryPolicy, rule: Rule) -> None:
+    target.MergeFrom(_RETRY)
+    if rule.attempt_timeout:
+        target.per_try_timeout.FromMilliseconds(rule.attempt_timeout)
+    retry = rule.retry
+    if retry is None:
+        return
+    # The API allows more attempts than Envoy can count to.
+    target.num_retries.value = min(retry.attempts, _MOST_RETRIES)
+    if retry.codes:
+        target.retry_on = f"retriable-status-codes,{_NOT_SENT}"
+        target.retriable_status_codes.extend(retry.codes)
+    if retry.backoff:
+        # Envoy waits for a random part of the interval, which doubles with each attempt.
+        target.retry_back_off.base_interval.FromMilliseconds(retry.backoff)
+        target.retry_back_off.max_interval.FromMilliseconds(retry.backoff * 10)
+
+
+def _default_retry() -> RetryPolicy:
+    policy = RetryPolicy(retry_on=_NOT_SENT, host_selection_retry_max_attempts=_HOST_SELECTION_ATTEMPTS)
+    policy.num_retries.value = _DEFAULT_RETRIES
+    predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
+    predicate.typed_config.Pack(PreviousHostsPredicate())
+    return policy
+
+
+_RETRY = _default_retry()

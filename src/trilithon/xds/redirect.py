@@ -1,0 +1,100 @@
+"""Encode redirects, in two steps: what a rule says, and what the listener it is served on adds."""
+
+from __future__ import annotations
+
+import re
+
+from envoy.config.route.v3.route_components_pb2 import RedirectAction, Route, RouteAction
+from envoy.extensions.filters.http.lua.v3.lua_pb2 import LuaPerRoute
+
+from trilithon.model.listener import RouteTableKey
+from trilithon.model.rule import Match, PathEdit, Redirect
+
+# Envoy keeps the port of the request's Host header, unless another one is named, and then writes it even where it is
+# the scheme's own. No route action leaves the port out, and no other filter may touch the Host.
+HOST_WITHOUT_PORT = "host-without-port"
+HOST_WITHOUT_PORT_SCRIPT = """\
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local host = headers:get(":authority")
+  if host ~= nil then
+    headers:replace(":authority", (host:gsub(":%d+$", "")))
+  end
+end
+"""
+LUA_FILTER = "envoy.filters.http.lua"
+
+_CODES = {
+    301: RedirectAction.MOVED_PERMANENTLY,
+    302: RedirectAction.FOUND,
+    303: RedirectAction.SEE_OTHER,
+    307: RedirectAction.TEMPORARY_REDIRECT,
+    308: RedirectAction.PERMANENT_REDIRECT,
+}
+_WELL_KNOWN = {"http": 80, "https": 443}
+
+
+def fill_redirect(target: RedirectAction, redirect: Redirect, match: Match) -> None:
+    """Write all of a redirect but the port."""
+    target.response_code = _CODES[redirect.status]
+    target.scheme_redirect = redirect.scheme or ""
+    target.host_redirect = redirect.hostname or ""
+    if redirect.path is None:
+        return
+    if redirect.path.kind == "full":
+        # Envoy reads an empty path as none at all.
+        target.path_redirect = redirect.path.value or "/"
+    else:
+        fill_prefix(target, redirect.path, match)
+
+
+def fill_prefix(target: RedirectAction | RouteAction, edit: PathEdit, match: Match) -> None:
+    """Replace the prefix that matched, whole path elements only (HTTPPathModifier.replacePrefixMatch and its table)."""
+    prefix, replacement = match.path.value, edit.value.rstrip("/")
+    if prefix == "/":
+        # Envoy replaces the "/" itself, so it has to stand in the replacement again.
+        if replacement:
+            target.prefix_rewrite = f"{replacement}/"
+    elif replacement:
+        target.prefix_rewrite = replacement
+    else:
+        # "/foo/bar" must become "/bar" and "/foo" must become "/": no fixed text does both.
+        target.regex_rewrite.pattern.regex = f"^{re.escape(prefix)}/?"
+        target.regex_rewrite.substitution = "/"
+
+
+def location_port(redirect: Redirect, scheme: str, port: int) -> int | None:
+    """The port to write into Location, None for no port.
+
+    ``scheme`` and ``port`` are the listener's, as clients see them. "If no port is specified, the redirect port MUST be
+    derived using the following rules", and "Implementations SHOULD NOT add the port number in the Location header"
+    where it is the scheme's own (HTTPRequestRedirectFilter.port).
+    """
+    usual = _WELL_KNOWN[redirect.scheme or scheme]
+    inferred = usual if redirect.scheme else port
+    named = redirect.port or inferred
+    return None if named == usual else named
+
+
+def closed(routes: tuple[bytes, ...], redirect: Redirect, table: RouteTableKey, port: int) -> tuple[bytes, ...]:
+    """Encoded redirects completed for a route table on a port, as clients see it.
+
+    Protobuf merges a message field that is written twice, so the port is appended, and nothing is encoded again.
+    """
+    named = location_port(redirect, "https" if table.scope else "http", port)
+    if named is not None:
+        missing = Route(redirect=RedirectAction(port_redirect=named)).SerializeToString()
+    elif redirect.hostname is None:
+        missing = _WITHOUT_PORT
+    else:
+        return routes
+    return tuple(route + missing for route in routes)
+
+
+def _without_port() -> bytes:
+    route = Route()
+    route.typed_per_filter_config[LUA_FILTER].Pack(LuaPerRoute(name=HOST_WITHOUT_PORT))
+    return route.SerializeToString(deterministic=True)
+
+
+_WITHOUT_PORT = _without_port()

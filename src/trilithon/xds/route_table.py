@@ -1,0 +1,56 @@
+"""Join virtual hosts into a route table, and settle what requests get that no route may have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+
+from trilithon.incremental import Read
+from trilithon.model.listener import Listener, PortKey, RouteTableKey
+from trilithon.xds.names import route_table_name
+from trilithon.xds.resource import ROUTE, XdsResource
+from trilithon.xds.tables import BY_PORT, HOSTS_BY_TABLE, serving
+from trilithon.xds.virtual_host import empty_host, misdirected_host
+
+
+def encode_route_table(read: Read, table: RouteTableKey) -> XdsResource:
+    """The route table of a port's HTTP listeners, or of one HTTPS listener.
+
+    Every listener's hostname has its virtual host, routes or not: a request belongs to the most specific listener for
+    its Host, and gets 404 there rather than a route of another. On HTTPS the listener was chosen by SNI, so a Host that
+    belongs to another listener of the port is answered 421 ("misdirected", Gateway.spec.listeners, HTTP/2 connection
+    coalescing); a Host that belongs to none, 404.
+    """
+    on_port = [
+        listener
+        for row in read.group(BY_PORT, PortKey(table.gateway, table.port))
+        for listener in serving(row)
+        if listener.port == table.port
+    ]
+    own = [listener for listener in on_port if listener.table == table]
+    keys = {listener.key for listener in own}
+    hosts = {row.host.hostname: row.chunk for row in read.group(HOSTS_BY_TABLE, table) if row.host.listener in keys}
+    for hostname in _hostnames(own):
+        hosts.setdefault(hostname, empty_host(hostname))
+    for hostname in _hostnames(listener for listener in on_port if listener.table != table):
+        hosts.setdefault(hostname, misdirected_host(hostname))
+    chunks = tuple(chunk for _, chunk in sorted(hosts.items()))
+    name = route_table_name(table)
+    return XdsResource.of(ROUTE, name, (_header(name), *chunks))
+
+
+def _hostnames(listeners: Iterable[Listener]) -> list[str]:
+    return sorted({listener.hostname for listener in listeners})
+
+
+def _header(name: str) -> bytes:
+    table = RouteConfiguration(
+        name=name,
+        # "ports in the Host header are ignored" (HTTPRouteSpec.hostnames).
+        ignore_port_in_host_matching=True,
+    )
+    # A share without a valid backend names a cluster that never exists, on purpose; and a route must not be refused
+    # because its cluster comes a moment later.
+    table.validate_clusters.value = False
+    return table.SerializeToString(deterministic=True)

@@ -1,0 +1,22 @@
+"""Encode a TLS secret: a certificate chain and its private key."""
+
+from __future__ import annotations
+
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret as EnvoySecret
+
+from trilithon.incremental import Read
+from trilithon.model.tables import SECRETS
+from trilithon.xds.names import secret_name
+from trilithon.xds.resource import SECRET, XdsResource
+from trilithon.xds.tables import SecretKey
+
+
+def encode_secret(read: Read, key: SecretKey) -> XdsResource | None:
+    """The TLS secret of a Secret that listeners use; whether it can be used was checked before they did."""
+    row = read.one(SECRETS, key.secret)
+    if row is None:
+        return None
+    secret = EnvoySecret(name=secret_name(key.secret))
+    secret.tls_certificate.certificate_chain.inline_bytes = row.get("tls.crt") or b""
+    secret.tls_certificate.private_key.inline_bytes = row.get("tls.key") or b""
+    return XdsResource.of(SECRET, secret.name, secret)
