@@ -55,7 +55,7 @@ from trilithon.translate.listeners import listeners_of
 from trilithon.translate.rules import rules_of
 from trilithon.xds.cluster import encode_cluster
 from trilithon.xds.endpoint import encode_endpoints
-from trilithon.xds.listener import encode_envoy_listener, wanted_port
+from trilithon.xds.listener import encode_envoy_listener
 from trilithon.xds.placement import placed_of
 from trilithon.xds.resource import XdsResource
 from trilithon.xds.route import encode_rules
@@ -77,6 +77,7 @@ from trilithon.xds.tables import (
     VIRTUAL_HOSTS,
 )
 from trilithon.xds.virtual_host import encode_virtual_host
+from trilithon.xds.wanted import wanted_port
 
 # Which table an object belongs to, by its kind; routes of every kind share one.
 SOURCES: Mapping[str, Table[Key, Any]] = {
