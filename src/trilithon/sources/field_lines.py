@@ -28,15 +28,6 @@ def line_of(root: Node, path: str) -> int:
     return line
 
 
-def item_of_list(root: Node, index: int) -> Node:
-    """The nodes of one object of a ``List``; the root itself where it is no list or has no such item."""
-    for key, value in root.value if isinstance(root, MappingNode) else ():
-        if key.value == "items" and isinstance(value, SequenceNode) and index < len(value.value):
-            item: Node = value.value[index]
-            return item
-    return root
-
-
 def _line(node: Node) -> int:
     line: int = node.start_mark.line
     return line

@@ -1,0 +1,351 @@
+"""Files and folders as a source: what they say now, and what differs after each look.
+
+Only changed documents are parsed. What cannot be read keeps its last good objects and is reported; other objects go on.
+
+A folder (or a file named by itself) whose objects are all gone at once is most often a failed mount or an interrupted
+copy, so its objects are held until a second look, ``HOLD_SECONDS`` later, finds it still empty. Whoever means it can
+say so: a file named ``.trilithon-empty`` in the folder confirms at once, as long as it is there. A file of several that
+had objects and now has no text at all (a truncated write, a full disk) waits for the same second look; comments count
+as text, so it may be emptied at once by leaving a comment in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from trilithon.resources.decode import Resource
+from trilithon.resources.meta import Key
+from trilithon.resources.problem import Problem
+from trilithon.sources import folder_scan
+from trilithon.sources.field_positions import Positions
+from trilithon.sources.folder_scan import UNKNOWN, Found, Refusal, Scan, Signature
+from trilithon.sources.last_good import Document, next_documents
+from trilithon.sources.reading import read_document
+from trilithon.sources.served import Candidate, Served
+from trilithon.sources.yaml_documents import split
+
+# Longer than a volume takes to be mounted again or a folder to be copied anew, short enough to wait for.
+HOLD_SECONDS = 2.0
+EMPTY_MARKER = ".trilithon-empty"
+
+
+class FileProblem(Struct, frozen=True, gc=False):
+    """A mistake and where it is: ``line`` counts from 1, 0 means the file or folder as a whole."""
+
+    problem: Problem
+    file: str
+    line: int
+
+
+class SourceChange(Struct, frozen=True):
+    """What one look found. ``problems`` are all that stand now; ``look_again``: call ``refresh`` in so many seconds."""
+
+    upserts: Mapping[Key, Resource]
+    removals: frozenset[Key]
+    problems: tuple[FileProblem, ...]
+    look_again: float | None = None
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        """Every object that differs."""
+        return self.removals.union(self.upserts)
+
+
+class _File(Struct, frozen=True, gc=False):
+    """A file as last read."""
+
+    found: Found
+    signature: Signature = UNKNOWN
+    inode: int = 0
+    documents: tuple[Document, ...] = ()
+    refusal: Refusal | None = None
+    is_blank: bool = False
+
+    @property
+    def holding(self) -> int:
+        """How many of its documents stand for objects."""
+        return sum(1 for document in self.documents if document.reading.good or document.keeps)
+
+
+class FileSource:
+    """The objects in some files and folders. Call ``load`` once, then ``refresh`` after changes.
+
+    ``clock`` gives seconds that only grow; it measures how long emptied folders are held.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        *,
+        max_file_bytes: int = folder_scan.MAX_FILE_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.paths = tuple(paths)
+        self._max_file_bytes = max_file_bytes
+        self._clock = clock
+        self._served = Served()
+        self._positions = Positions()
+        self._places = itertools.count(1)
+        self._files: dict[str, _File] = {}
+        self._shown: dict[Path, str] = {}
+        self._scan: Scan = folder_scan.scan(())
+        # Documents that stand for objects, by root: when it falls to zero, the root is held.
+        self._holding = [0] * len(self.paths)
+        self._emptied: dict[int, float] = {}
+        self._blanked: dict[str, float] = {}
+        self._troubled: set[str] = set()
+
+    @property
+    def resources(self) -> Mapping[Key, Resource]:
+        """Everything served now, implied namespaces included."""
+        return self._served.resources
+
+    def load(self) -> SourceChange:
+        """The first look: everything is an upsert."""
+        return self.refresh()
+
+    def refresh(self, changed: Iterable[Path] | None = None) -> SourceChange:
+        """Look again, at these real paths only or (None) everywhere; returns what differs since the last look.
+
+        Never raises for anything a file, a folder or its absence can do.
+        """
+        plan = None if changed is None or self._emptied or self._blanked else self._plan_for(changed)
+        targets, vanished = plan or self._plan_everywhere()
+        now = self._clock()
+        updates: dict[str, _File | None] = dict.fromkeys(vanished)
+        by_inode = {self._files[shown].inode: shown for shown in vanished if self._files[shown].inode}
+        for shown, found in targets.items():
+            updates[shown] = self._read(found, self._files.get(shown), by_inode)
+        self._hold_emptied(updates, now)
+        self._hold_blanked(updates, now)
+        for shown, file in updates.items():
+            self._replace(shown, file)
+        self._positions.forget()
+        changes = self._served.settle(self._line_of)
+        since = [*self._emptied.values(), *self._blanked.values()]
+        return SourceChange(
+            upserts={key: resource for key, resource in changes.items() if resource is not None},
+            removals=frozenset(key for key, resource in changes.items() if resource is None),
+            problems=self.problems(),
+            look_again=max(0.0, HOLD_SECONDS - (now - min(since))) if since else None,
+        )
+
+    def _plan_everywhere(self) -> tuple[dict[str, Found], list[str]]:
+        """Scan all roots: the files that may have changed, and those that are gone."""
+        self._scan = folder_scan.scan(self.paths)
+        targets = {}
+        for shown, found in self._scan.files.items():
+            file = self._files.get(shown)
+            if file is None or file.found != found or (found.refusal is None and _may_differ(file)):
+                targets[shown] = found
+        # A folder that cannot be listed has not lost its files.
+        closed = [Path(folder) for folder in self._scan.closed]
+        gone = [shown for shown in self._files if shown not in self._scan.files]
+        return targets, [shown for shown in gone if not any(Path(shown).is_relative_to(folder) for folder in closed)]
+
+    def _plan_for(self, changed: Iterable[Path]) -> tuple[dict[str, Found], list[str]] | None:
+        """The same for a few paths; None where they can only be understood by a scan."""
+        targets: dict[str, Found] = {}
+        vanished: list[str] = []
+        for path in changed:
+            real = Path(os.path.realpath(path.parent)) / path.name
+            mode = _mode(real)
+            shown = self._shown.get(real)
+            folder = self._scan.folders.get(real.parent)
+            if mode == 0:
+                if real in self._scan.links or (shown and self._scan.links):
+                    return None
+                if shown:
+                    vanished.append(shown)
+            elif not stat.S_ISREG(mode):
+                return None
+            elif shown and self._files[shown].found.refusal is None:
+                targets[shown] = self._files[shown].found
+            elif shown or folder is None:
+                return None
+            elif folder_scan.is_manifest_name(real.name):
+                targets[str(folder.shown / real.name)] = Found(real, folder.root, folder.within)
+        return targets, vanished
+
+    def _read(self, found: Found, before: _File | None, vanished: Mapping[int, str]) -> _File:
+        """A file's next state. A renamed file goes on from what it held under its old name."""
+        documents = before.documents if before else ()
+        if found.refusal:
+            return _File(found, documents=documents, refusal=found.refusal)
+        contents = folder_scan.read_manifest(found.real, found.within, self._max_file_bytes)
+        if isinstance(contents, Refusal):
+            return _File(found, documents=documents, refusal=contents)
+        if before is None and contents.inode in vanished:
+            documents = self._files[vanished[contents.inode]].documents
+        texts = split(contents.data)
+        return _File(
+            found=found,
+            signature=contents.signature,
+            inode=contents.inode,
+            documents=next_documents(documents, texts, read_document, lambda: next(self._places)),
+            is_blank=not contents.data.strip(),
+        )
+
+    def _hold_emptied(self, updates: dict[str, _File | None], now: float) -> None:
+        """Drop the updates that would empty a root, until a second look confirms them."""
+        after = list(self._holding)
+        roots: dict[int, list[str]] = {root: [] for root in self._emptied}
+        for shown, file in updates.items():
+            before = self._files.get(shown)
+            if before:
+                after[before.found.root] -= before.holding
+                roots.setdefault(before.found.root, []).append(shown)
+            if file:
+                after[file.found.root] += file.holding
+        for root, touched in roots.items():
+            is_emptied = self._holding[root] > 0 and after[root] == 0 and not self._is_meant_empty(root)
+            if is_emptied and now - self._emptied.setdefault(root, now) < HOLD_SECONDS:
+                for shown in touched:
+                    del updates[shown]
+            else:
+                self._emptied.pop(root, None)
+
+    def _hold_blanked(self, updates: dict[str, _File | None], now: float) -> None:
+        """Let files without any text keep their objects, until a second look confirms it."""
+        for shown, file in updates.items():
+            before = self._files.get(shown)
+            is_blanked = file is not None and file.is_blank and before is not None and before.holding > 0
+            is_waiting = is_blanked and now - self._blanked.setdefault(shown, now) < HOLD_SECONDS
+            if before and is_waiting and not self._is_meant_empty(before.found.root):
+                updates[shown] = replace(before, signature=UNKNOWN, is_blank=True)
+            else:
+                self._blanked.pop(shown, None)
+
+    def _is_meant_empty(self, root: int) -> bool:
+        return stat.S_ISREG(_mode(self.paths[root] / EMPTY_MARKER))
+
+    def _replace(self, shown: str, file: _File | None) -> None:
+        """Put a file's next state in place of its last."""
+        before = self._files.pop(shown, None)
+        old = {document.place: document for document in before.documents} if before else {}
+        come = []
+        for document in file.documents if file else ():
+            earlier = old.get(document.place)
+            if earlier and earlier.reading is document.reading and earlier.keeps == document.keeps:
+                del old[document.place]
+            else:
+                come.append(document)
+        self._served.exchange(shown, old.values(), come)
+        if before:
+            self._holding[before.found.root] -= before.holding
+            if self._shown.get(before.found.real) == shown:
+                del self._shown[before.found.real]
+        if file:
+            self._files[shown] = file
+            self._holding[file.found.root] += file.holding
+            self._shown[file.found.real] = shown
+        is_troubled = file and (file.refusal or any(document.reading.problems for document in file.documents))
+        (self._troubled.add if is_troubled else self._troubled.discard)(shown)
+
+    def _document(self, candidate: Candidate) -> Document | None:
+        """The document in the candidate's place; it is gone where a broken document elsewhere keeps the object."""
+        file = self._files.get(candidate.file)
+        documents = file.documents if file else ()
+        return next((document for document in documents if document.place == candidate.place), None)
+
+    def _line_of(self, candidate: Candidate) -> int:
+        document = self._document(candidate)
+        return document.line + candidate.line if document else 0
+
+    def problems(self) -> tuple[FileProblem, ...]:
+        """Every mistake that stands now, by file and line."""
+        found = itertools.chain(self._root_problems(), self._file_problems(), self._duplicate_problems())
+        return tuple(sorted(found, key=lambda one: (one.file, one.line, one.problem.path, one.problem.message)))
+
+    def _root_problems(self) -> Iterator[FileProblem]:
+        for root, path in enumerate(self.paths):
+            if root in self._emptied:
+                message = "is gone" if root in self._scan.missing else "holds no objects any more"
+                message += f"; what it held is served until a second look, {HOLD_SECONDS:g} s later, confirms it"
+                hint = f"a file {EMPTY_MARKER} in the folder confirms at once"
+                yield FileProblem(Problem("FolderEmptied", None, "", message, hint, "warning"), str(path), 0)
+            elif root in self._scan.missing:
+                yield FileProblem(Problem("PathNotFound", None, "", "no such file or folder"), str(path), 0)
+        for folder, refusal in self._scan.closed.items():
+            yield _refused(refusal, folder)
+
+    def _file_problems(self) -> Iterator[FileProblem]:
+        for shown in self._blanked:
+            message = f"the file is empty; what it held is served until a second look, {HOLD_SECONDS:g} s later"
+            hint = "to empty it on purpose, leave a comment in it"
+            yield FileProblem(Problem("FileEmptied", None, "", message, hint, "warning"), shown, 0)
+        for shown in self._troubled:
+            file = self._files[shown]
+            if file.refusal:
+                kept = frozenset(key for document in file.documents for key in document.keys)
+                yield _refused(file.refusal, shown, self._still_served(kept))
+            for document in file.documents:
+                note = self._still_served(document.keeps)
+                for problem, line in document.reading.problems:
+                    noted = _with_note(problem, note) if problem.severity == "error" else problem
+                    yield FileProblem(noted, shown, document.line + line)
+
+    def _still_served(self, kept: Iterable[Key]) -> str:
+        """What a reader of a problem wants to know: whether the last good objects are still there."""
+        names = sorted(str(key) for key in kept if key in self._served.resources)
+        if not names:
+            return ""
+        first = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        return f"until this is mended, served as last read: {first}"
+
+    def _duplicate_problems(self) -> Iterator[FileProblem]:
+        for key in self._served.duplicates:
+            chosen = self._served.chosen(key)
+            places = {one: f"{one.file}:{self._line_of(one)}" for one in self._served.candidates(key)}
+            for one in places:
+                others = ", ".join(place for other, place in places.items() if other is not one)
+                served = (
+                    "this one" if one == chosen else f"the one in {places[chosen]}" if chosen in places else "neither"
+                )
+                message = f"{key} is also in {others}; {served} is served"
+                problem = Problem("DuplicateObject", key, "", message, "remove or rename all but one")
+                yield FileProblem(problem, one.file, self._line_of(one))
+
+    def position(self, key: Key, path: str = "") -> tuple[str, int] | None:
+        """The file and line of a field of a served object, or of the nearest field around it.
+
+        None where no file has the object. The file is read again; if its document has changed meanwhile, the line is
+        where the object began.
+        """
+        candidate = self._served.chosen(key)
+        document = self._document(candidate) if candidate else None
+        if candidate is None or document is None:
+            return None
+        if candidate not in self._served.candidates(key):
+            return candidate.file, document.line  # broken now: what is served is not in the file any more
+        found = self._files[candidate.file].found
+        line = self._positions.line(found, self._max_file_bytes, document.digest, candidate.within, path)
+        return candidate.file, line or self._line_of(candidate)
+
+
+def _refused(refusal: Refusal, shown: str, note: str = "") -> FileProblem:
+    return FileProblem(_with_note(Problem(refusal.code, None, "", refusal.message, refusal.hint), note), shown, 0)
+
+
+def _with_note(problem: Problem, note: str) -> Problem:
+    return replace(problem, hint="; ".join(part for part in (problem.hint, note) if part))
+
+
+def _may_differ(file: _File) -> bool:
+    return file.signature == UNKNOWN or folder_scan.signature_of(file.found.real) != file.signature
+
+
+def _mode(path: Path) -> int:
+    """The kind of a file, or 0 where there is none."""
+    try:
+        return path.lstat().st_mode
+    except OSError:
+        return 0
