@@ -1,0 +1,70 @@
+"""What every command has: help with examples and exit statuses, the PATH argument, the choice of output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXIT_STATUS = {
+    0: "it worked, and nothing is wrong",
+    1: "problems were found",
+    2: "the command was used wrongly",
+    3: "Envoy, or something else around the program, is missing",
+}
+
+
+class Command(click.Command):
+    """A command whose help ends with examples and the exit statuses it has; ``exits`` may word some of its own."""
+
+    def __init__(
+        self, *args: Any, examples: Sequence[str] = (), exits: dict[int, str] | None = None, **more: Any
+    ) -> None:
+        super().__init__(*args, **more)
+        self.examples = tuple(examples)
+        self.exits = {0: EXIT_STATUS[0], 2: EXIT_STATUS[2]} if exits is None else exits
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what comes after the options."""
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"{'':{formatter.current_indent}}{example}\n")
+        with formatter.section("Exit status"):
+            formatter.write_dl([(str(status), text) for status, text in sorted(self.exits.items())])
+
+
+class Manifests(click.Path):
+    """A folder or file that exists."""
+
+    name = "path"
+
+    def __init__(self) -> None:
+        super().__init__(exists=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, or a refusal with its mend."""
+        path = Path(value)
+        if not path.exists():
+            self.fail(f"{value} does not exist: name a folder or a file of manifests", param, ctx)
+        return path
+
+
+def paths(function: F) -> F:
+    """The argument PATH..., at least one."""
+    return click.argument("paths", type=Manifests(), nargs=-1, required=True, metavar="PATH...")(function)
+
+
+def output(*choices: str) -> Callable[[F], F]:
+    """The option -o; the first choice is the default."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(choices),
+        default=choices[0],
+        show_default=True,
+        help="What to print.",
+    )

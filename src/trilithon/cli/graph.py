@@ -1,0 +1,28 @@
+"""``trilithon graph``: draw the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from trilithon.cli.command import Command, Manifests
+
+
+@click.command(
+    cls=Command,
+    examples=("trilithon graph", "trilithon graph examples/hello > pipeline.mmd"),
+)
+@click.argument("paths", type=Manifests(), nargs=-1, metavar="[PATH]...")
+def command(paths: Sequence[Path]) -> int:
+    """Draw the pipeline in Mermaid: every table, and what it is computed from.
+
+    A solid arrow leads from the table that another has its rows from. A dotted arrow is a read that happened while the
+    manifests in PATH... were translated; without PATH there are none.
+    """
+    from trilithon.cli import manifests
+    from trilithon.inspect.graph import mermaid
+
+    click.echo(mermaid(manifests.read(paths).translation.engine), nl=False)
+    return 0

@@ -1,0 +1,91 @@
+"""How things look: problems as compilers print them, tables, JSON; coloured on a terminal, plain otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from trilithon.inspect.overview import ProblemView
+
+COLOURS = {"error": "red", "warning": "yellow"}
+
+
+def print_json(value: Any) -> None:
+    """A value as indented JSON."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def problem_lines(problem: ProblemView) -> list[str]:
+    """``file:line: error: object path: message [code]``, and the hint below it."""
+    place = ":".join(str(part) for part in (problem.file, problem.line) if part is not None)
+    severity = click.style(problem.severity, fg=COLOURS[problem.severity], bold=True)
+    where = " ".join(part for part in (problem.object, problem.path) if part)
+    head = ": ".join(part for part in (click.style(place, bold=True) if place else "", severity, where) if part)
+    lines = [f"{head}: {problem.message} {dim(f'[{problem.code}]')}"]
+    if problem.hint:
+        lines.append(f"    hint: {problem.hint}")
+    return lines
+
+
+def print_problems(problems: Iterable[ProblemView]) -> None:
+    """Each problem in its lines."""
+    for problem in problems:
+        for line in problem_lines(problem):
+            click.echo(line)
+
+
+def dim(text: str) -> str:
+    """Text that matters less."""
+    return click.style(text, dim=True)
+
+
+def counted(number: int, word: str) -> str:
+    """``1 route``, ``2 routes``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def columns(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
+    """Rows of cells as aligned lines; the last cell of a row is not padded."""
+    widths = [max(map(len, column)) for column in zip(*(_filled(row, rows) for row in rows), strict=True)]
+    return [
+        (indent + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False))).rstrip()
+        for row in rows
+    ]
+
+
+def _filled(row: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [*row, *[""] * (max(map(len, rows)) - len(row))]
+
+
+def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table: with lines on a terminal, with aligned columns elsewhere."""
+    if is_terminal():
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*headers, title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+        for row in rows:
+            table.add_row(*map(_escaped, row))
+        Console(highlight=False).print(table)
+        return
+    click.echo(title)
+    for line in columns([[header.upper() for header in headers], *rows], "  "):
+        click.echo(line)
+    click.echo()
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def is_terminal() -> bool:
+    """Whether people read this: standard output is a terminal, and colour was not declined."""
+    stream = click.get_text_stream("stdout")
+    context = click.get_current_context(silent=True)
+    return stream.isatty() and (context is None or context.color is not False)
