@@ -1,0 +1,177 @@
+"""A small engine around the translation of routes, and short ways to write what goes into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from trilithon.incremental import Edit, Engine, Table
+from trilithon.model.attachment import Attachments, ParentAttachment
+from trilithon.model.listener import Listener, ListenerKey, Listeners
+from trilithon.model.problem import LISTENER_NOT_SERVING
+from trilithon.model.rule import Rule, Rules
+from trilithon.model.settings import Settings
+from trilithon.model.tables import (
+    ATTACHMENTS,
+    BACKENDS,
+    GATEWAYS,
+    GRANTS,
+    LISTENERS,
+    NAMESPACES,
+    ROUTES,
+    RULES,
+    SERVICES,
+)
+from trilithon.resources.core import BackendResource, BackendSpec, Namespace, Service, ServiceSpec
+from trilithon.resources.gateways import Gateway, GatewaySpec
+from trilithon.resources.meta import Key, LabelSelector
+from trilithon.resources.policies import ReferenceGrant, ReferenceGrantSpec
+from trilithon.resources.problem import Problem
+from trilithon.resources.routes import HTTPRoute, HTTPRouteSpec
+from trilithon.status.route import RouteStatus, route_status_of
+from trilithon.translate.attachments import attachments_of
+from trilithon.translate.rules import rules_of
+
+GATEWAY = Key("Gateway", "infra", "gw")
+ROUTE = Key("HTTPRoute", "shop", "web")
+STATUS: Table[Key, RouteStatus] = Table("route status under test")
+
+_TABLES: dict[str, Table[Key, Any]] = {
+    "Gateway": GATEWAYS,
+    "Listeners": LISTENERS,
+    "Namespace": NAMESPACES,
+    "ReferenceGrant": GRANTS,
+    "Service": SERVICES,
+    "Backend": BACKENDS,
+    "HTTPRoute": ROUTES,
+}
+
+
+def key(kind: str, path: str) -> Key:
+    """The key of "namespace/name"."""
+    namespace, _, name = path.rpartition("/")
+    return Key(kind, namespace, name)
+
+
+def http_route(path: str = "shop/web", /, *, created: str = "", generation: int = 1, **spec: object) -> HTTPRoute:
+    """An HTTPRoute with a spec as in YAML; attached to the Gateway of these tests unless it says otherwise."""
+    spec = {"parentRefs": [{"namespace": "infra", "name": "gw"}], **spec}
+    return HTTPRoute(key("HTTPRoute", path), generation, created, msgspec.convert(spec, HTTPRouteSpec))
+
+
+def service(path: str, *ports: dict[str, object] | int, **spec: object) -> Service:
+    """A Service; a port is a number or as in YAML."""
+    written = [{"port": port} if isinstance(port, int) else port for port in ports]
+    return Service(key("Service", path), 1, "", msgspec.convert({"ports": written, **spec}, ServiceSpec))
+
+
+def backend(path: str, **spec: object) -> BackendResource:
+    """A Backend with one endpoint."""
+    endpoints = [{"ip": {"address": "10.0.0.1", "port": 80}}]
+    return BackendResource(key("Backend", path), 1, "", msgspec.convert({"endpoints": endpoints, **spec}, BackendSpec))
+
+
+def grant(path: str, came_from: list[dict[str, str]], to: list[dict[str, str]]) -> ReferenceGrant:
+    """A ReferenceGrant."""
+    spec = msgspec.convert({"from": came_from, "to": to}, ReferenceGrantSpec)
+    return ReferenceGrant(key("ReferenceGrant", path), 1, "", spec)
+
+
+def namespace(name: str, **labels: str) -> Namespace:
+    """A Namespace."""
+    return Namespace(Key("Namespace", "", name), 1, "", tuple(labels.items()))
+
+
+def foreign_gateway(path: str) -> Gateway:
+    """A Gateway that has no listeners row, since its class is somebody else's."""
+    listener = {"name": "http", "port": 80, "protocol": "HTTP"}
+    spec = msgspec.convert({"gatewayClassName": "other", "listeners": [listener]}, GatewaySpec)
+    return Gateway(key("Gateway", path), 1, "", spec)
+
+
+def listener(name: str = "http", hostname: str = "*", port: int = 80, **fields: Any) -> Listener:
+    """A listener that takes every HTTPRoute, unless it says otherwise."""
+    given: dict[str, Any] = {
+        "protocol": "HTTP",
+        "kinds": ("HTTPRoute",),
+        "namespaces": "All",
+        "selector": None,
+        "certificates": (),
+        "problems": (),
+        "serves": True,
+        **fields,
+    }
+    if isinstance(given["selector"], dict):
+        given["selector"] = msgspec.convert(given["selector"], LabelSelector)
+    return Listener(key=ListenerKey(GATEWAY, GATEWAY, name), index=0, port=port, hostname=hostname, **given)
+
+
+def broken(why: str) -> tuple[Problem, ...]:
+    """A listener's problem, whatever it is."""
+    return (LISTENER_NOT_SERVING.at(GATEWAY, "spec.listeners[0]", listener="it", why=why),)
+
+
+class World:
+    """A settled engine over these listeners (of one Gateway) and resources."""
+
+    def __init__(self, *rows: Any, settings: Settings | None = None) -> None:
+        self.engine = Engine()
+        for table in _TABLES.values():
+            self.engine.source(table)
+        self.engine.each(ATTACHMENTS, ROUTES, attachments_of)
+        self.engine.each(RULES, ROUTES, rules_of)
+        self.engine.each(STATUS, ROUTES, partial(route_status_of, settings or Settings()))
+        listeners = tuple(row for row in rows if isinstance(row, Listener))
+        self.add(*(row for row in rows if not isinstance(row, Listener)))
+        if listeners:
+            self.listen(*listeners)
+
+    def listen(self, *listeners: Listener) -> None:
+        """Give the Gateway these listeners and no others."""
+        self._apply([Edit(LISTENERS, GATEWAY, Listeners(GATEWAY, 1, "", listeners))])
+
+    def add(self, *resources: Any) -> None:
+        """Create or replace resources."""
+        self._apply([Edit(_TABLES[resource.key.kind], resource.key, resource) for resource in resources])
+
+    def remove(self, *keys: Key) -> None:
+        """Delete resources."""
+        self._apply([Edit(_TABLES[gone.kind], gone, None) for gone in keys])
+
+    def _apply(self, edits: Iterable[Edit[Any, Any]]) -> None:
+        self.engine.apply(list(edits))
+        assert not self.engine.faults
+        assert self.engine.audit() == ()
+
+    def attachments(self, route: Key = ROUTE) -> Attachments:
+        """The attachments row of a route."""
+        row = self.engine.row(ATTACHMENTS, route)
+        assert row is not None
+        return row
+
+    def parent(self, route: Key = ROUTE) -> ParentAttachment:
+        """The only parent of a route."""
+        (parent,) = self.attachments(route).parents
+        return parent
+
+    def rules(self, route: Key = ROUTE) -> Rules:
+        """The rules row of a route."""
+        row = self.engine.row(RULES, route)
+        assert row is not None
+        return row
+
+    def rule(self, index: int = 0) -> Rule:
+        """One rule of the route."""
+        return self.rules().items[index]
+
+    def status(self, route: Key = ROUTE) -> RouteStatus | None:
+        """The status row of a route."""
+        return self.engine.row(STATUS, route)
+
+
+def codes(problems: Iterable[Problem]) -> list[str]:
+    """The codes of problems, in order."""
+    return [problem.code for problem in problems]
