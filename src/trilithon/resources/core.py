@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from trilithon.resources.meta import Key, Part, PortNumber, Spec
 
@@ -26,6 +26,7 @@ class ServiceSpec(Part, kw_only=True):
     type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = "ClusterIP"
     ports: tuple[ServicePort, ...] = ()
     external_name: str | None = None
+    cluster_ip: str = field(name="clusterIP", default="")
 
 
 class Service(Struct, frozen=True, gc=False):

@@ -1,0 +1,95 @@
+"""Makes the resources that have no spec: Secret, ConfigMap, Namespace and EndpointSlice.
+
+Each function takes the key, the metadata and the typed top-level fields, and returns the resource and what is wrong.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Mapping
+
+from trilithon.resources.core import Bytes, ConfigMap, EndpointSlice, Namespace, Secret
+from trilithon.resources.meta import Key
+from trilithon.resources.names import data_key_problem
+from trilithon.resources.parts import ConfigMapParts, EndpointSliceParts, NamespaceParts, ObjectMeta, SecretParts
+from trilithon.resources.wording import Finding, printable
+
+# What a Secret or ConfigMap may hold.
+MAX_DATA = 2**20
+
+_NAME_LABEL = "kubernetes.io/metadata.name"
+_SERVICE_LABEL = "kubernetes.io/service-name"
+_TLS_KEYS = ("tls.crt", "tls.key")
+
+
+def secret(key: Key, metadata: ObjectMeta, parts: SecretParts) -> tuple[Secret, list[Finding]]:
+    """A Secret. No message holds any of its values."""
+    found = [*_keys(parts.data, ".data"), *_keys(parts.string_data, ".stringData")]
+    data: dict[str, bytes] = {}
+    for name, text in (parts.data or {}).items():
+        try:
+            data[name] = _decoded(text)
+        except ValueError:
+            hint = "put plain text under stringData"
+            found.append(Finding("InvalidValue", f".data[{printable(name)}]", "the value is not base64", hint))
+    written = {*(parts.data or {}), *(parts.string_data or {})}
+    # A value there wins over the same key in data.
+    for name, text in (parts.string_data or {}).items():
+        data[name] = text.encode("utf-8", "replace")
+    if parts.type == "kubernetes.io/tls":
+        found += [
+            Finding("MissingField", f".data[{name}]", "a Secret of type kubernetes.io/tls needs it")
+            for name in _TLS_KEYS
+            if name not in written
+        ]
+    found += _size(sum(map(len, data.values())))
+    values = tuple((name, Bytes(value)) for name, value in sorted(data.items()))
+    return Secret(key, metadata.generation, metadata.creation_timestamp, parts.type or "Opaque", values), found
+
+
+def config_map(key: Key, metadata: ObjectMeta, parts: ConfigMapParts) -> tuple[ConfigMap, list[Finding]]:
+    """A ConfigMap; its binary values are checked and left out."""
+    data, binary = parts.data or {}, parts.binary_data or {}
+    found = [*_keys(data, ".data"), *_keys(binary, ".binaryData")]
+    size = sum(len(text.encode("utf-8", "replace")) for text in data.values())
+    for name, text in binary.items():
+        at = f".binaryData[{printable(name)}]"
+        if name in data:
+            found.append(Finding("DuplicateName", at, "the same key is in data"))
+        try:
+            size += len(_decoded(text))
+        except ValueError:
+            found.append(Finding("InvalidValue", at, "the value is not base64"))
+    found += _size(size)
+    return ConfigMap(key, metadata.generation, metadata.creation_timestamp, tuple(sorted(data.items()))), found
+
+
+def namespace(key: Key, metadata: ObjectMeta, _parts: NamespaceParts) -> tuple[Namespace, list[Finding]]:
+    """A Namespace with the label of its name, which the API server sets on each and selectors rely on."""
+    labels = {**(metadata.labels or {}), _NAME_LABEL: key.name}
+    return Namespace(key, metadata.generation, metadata.creation_timestamp, tuple(sorted(labels.items()))), []
+
+
+def endpoint_slice(key: Key, metadata: ObjectMeta, parts: EndpointSliceParts) -> tuple[EndpointSlice, list[Finding]]:
+    """An EndpointSlice with the Service it belongs to."""
+    service = (metadata.labels or {}).get(_SERVICE_LABEL, "")
+    generation, created = metadata.generation, metadata.creation_timestamp
+    row = EndpointSlice(key, generation, created, service, parts.address_type, parts.endpoints, parts.ports)
+    return row, []
+
+
+def _keys(data: Mapping[str, str] | None, path: str) -> list[Finding]:
+    problems = map(data_key_problem, data or ())
+    return [Finding("InvalidValue", path, problem) for problem in problems if problem]
+
+
+def _size(size: int) -> list[Finding]:
+    if size <= MAX_DATA:
+        return []
+    return [Finding("TooBig", ".data", f"the data has {size} bytes, and {MAX_DATA} are allowed")]
+
+
+def _decoded(text: str) -> bytes:
+    """Base64 as the API server reads it: line ends are skipped, all else is strict. Raises ``ValueError``."""
+    compact = text.replace("\n", "").replace("\r", "")
+    return binascii.a2b_base64(compact.encode("ascii"), strict_mode=True)
