@@ -25,8 +25,8 @@ from trilithon.sinks.grpc_server import XdsServer
 from trilithon.sinks.processes import EnvoyEvent, EnvoyProcesses
 from trilithon.sinks.publication import Publisher
 from trilithon.sinks.runtime_directory import RuntimeDirectory
+from trilithon.status.gateway import GATEWAY_STATUS
 from trilithon.status.problems import CLASS_PROBLEMS, GATEWAY_PROBLEMS, ROUTE_PROBLEMS, Problems
-from trilithon.status.tables import GATEWAY_STATUS
 from trilithon.xds.node import node_id
 
 # How long the engine may hold the loop before acks and probes get their turn.

@@ -17,6 +17,7 @@ from trilithon.incremental import Edit, Engine, Table
 from trilithon.model.proxy import Proxy
 from trilithon.model.settings import Settings
 from trilithon.model.tables import (
+    ADDRESSES,
     ATTACHMENTS,
     BACKENDS,
     CERTIFICATES,
@@ -36,8 +37,8 @@ from trilithon.model.tables import (
     SLICES,
 )
 from trilithon.resources.meta import Key
-from trilithon.status.class_ import class_status_of
-from trilithon.status.gateway import gateway_status_of
+from trilithon.status.class_ import CLASS_STATUS, class_status_of
+from trilithon.status.gateway import GATEWAY_STATUS, gateway_status_of
 from trilithon.status.problems import (
     CLASS_PROBLEMS,
     GATEWAY_PROBLEMS,
@@ -46,11 +47,11 @@ from trilithon.status.problems import (
     gateway_problems_of,
     route_problems_of,
 )
-from trilithon.status.route import route_status_of
-from trilithon.status.tables import CLASS_STATUS, GATEWAY_STATUS, ROUTE_STATUS
+from trilithon.status.route import ROUTE_STATUS, route_status_of
 from trilithon.translate.attachments import attachments_of
 from trilithon.translate.certificates import GATEWAYS_BY_CERTIFICATE, certificate_of
 from trilithon.translate.classes import our_gateway
+from trilithon.translate.endpoints import addresses_of
 from trilithon.translate.listeners import listeners_of
 from trilithon.translate.rules import rules_of
 from trilithon.xds.cluster import encode_cluster
@@ -117,8 +118,9 @@ def build(settings: Settings) -> Engine:
     engine.group(VIRTUAL_HOSTS, BY_HOST, partial(encode_virtual_host, settings))
     engine.group(ROUTE_TABLES, BY_TABLE, encode_route_table)
     engine.group(ENVOY_LISTENERS, BY_PORT, partial(encode_envoy_listener, settings))
-    engine.group(CLUSTERS, BY_BACKEND, partial(encode_cluster, settings))
-    engine.group(ENDPOINTS, BY_BACKEND, partial(encode_endpoints, settings))
+    engine.group(ADDRESSES, BY_BACKEND, partial(addresses_of, settings))
+    engine.group(CLUSTERS, BY_BACKEND, encode_cluster)
+    engine.each(ENDPOINTS, ADDRESSES, encode_endpoints)
     engine.group(TLS_SECRETS, BY_CERTIFICATE, encode_secret)
     engine.group(PORTS, BY_PORT, wanted_port)
 

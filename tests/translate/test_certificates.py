@@ -98,7 +98,7 @@ def test_what_cannot_be_used_says_why(authority: trustme.CA, leaf: trustme.LeafC
 
 
 def test_keys_that_envoy_refuses_are_refused_before_it_sees_them(leaf: trustme.LeafCert) -> None:
-    small = key_pem(rsa.generate_private_key(65537, 1024))  # noqa: S505 - too small on purpose
+    small = key_pem(rsa.generate_private_key(65537, 1024))
     assert "1024 bits" in refusal({"tls.crt": chain(leaf), "tls.key": small})
     odd = "neither RSA nor ECDSA"
     assert odd in refusal({"tls.crt": chain(leaf), "tls.key": key_pem(ed25519.Ed25519PrivateKey.generate())})

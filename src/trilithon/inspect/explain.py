@@ -10,16 +10,16 @@ from trilithon.inspect.decision import BackendShare, Decision, Lost
 from trilithon.inspect.listening import describe, find_listener
 from trilithon.inspect.matching import failed_condition, path_condition
 from trilithon.inspect.request import Request, canonical_path, has_escaped_slash
+from trilithon.model.backend import BackendKey
 from trilithon.model.listener import HostKey, Listener
 from trilithon.model.problem import reason_of
 from trilithon.model.rule import Filters, Forward, Match, Redirect, Refuse, Rule, Rules, Share
 from trilithon.model.settings import Settings
-from trilithon.model.tables import ATTACHMENTS, RULES
+from trilithon.model.tables import ADDRESSES, ATTACHMENTS, RULES
 from trilithon.pipeline import Translation
 from trilithon.resources.meta import Key
 from trilithon.translate.hostnames import specificity, wider
 from trilithon.translate.precedence import Rank, rank, why_later
-from trilithon.xds.endpoint import addresses_of
 from trilithon.xds.tables import BY_HOST
 
 
@@ -188,12 +188,12 @@ def _outcome(
     if isinstance(action, Redirect):
         where = location(settings, action, winner.match, request, path, listener)
         return Decision(outcome="redirect", status=action.status, location=where)
-    shares = tuple(_share(engine, settings, rule, share, action) for share in action.shares if share.weight)
+    shares = tuple(_share(engine, listener.key.gateway, rule, share, action) for share in action.shares if share.weight)
     first = next(share for share in action.shares if share.weight)
     own = first.filters if len(shares) == 1 else Filters()
     way = forwarded(rule, winner.match, request, path, own)
-    if all(share.status is not None for share in shares):
-        status = shares[0].status
+    status = shares[0].status
+    if status is not None and all(share.status == status for share in shares):
         reason = "no endpoint is ready" if status == NO_ENDPOINTS else "no backend can be used"
         return Decision(outcome="direct", status=status, reason=reason, backends=shares, request=way)
     return Decision(outcome="forward", status=None, backends=shares, request=way)
@@ -211,12 +211,13 @@ def _is_preflight(filters: Filters, request: Request) -> bool:
     )
 
 
-def _share(engine: Engine, settings: Settings, rule: Rule, share: Share, action: Forward) -> BackendShare:
+def _share(engine: Engine, gateway: Key, rule: Rule, share: Share, action: Forward) -> BackendShare:
     total = sum(each.weight for each in action.shares)
     path = f"spec.rules[{rule.index}].backendRefs[{share.index}]"
     if share.backend is None:
         return BackendShare(share.ref, share.weight, 100 * share.weight / total, path, 500, share.problem)
-    endpoints = addresses_of(settings, engine, share.backend)
+    addresses = engine.row(ADDRESSES, BackendKey(gateway, share.backend))
+    endpoints = tuple(str(address) for address in addresses.items) if addresses is not None else ()
     status = None if endpoints else NO_ENDPOINTS
     return BackendShare(share.ref, share.weight, 100 * share.weight / total, path, status, None, endpoints)
 

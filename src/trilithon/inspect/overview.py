@@ -13,8 +13,9 @@ from trilithon.model.settings import Settings
 from trilithon.model.tables import LISTENERS, PROXIES
 from trilithon.resources.problem import Problem
 from trilithon.status.conditions import Condition
+from trilithon.status.gateway import GATEWAY_STATUS
 from trilithon.status.problems import CLASS_PROBLEMS, GATEWAY_PROBLEMS, ROUTE_PROBLEMS
-from trilithon.status.tables import GATEWAY_STATUS, ROUTE_STATUS
+from trilithon.status.route import ROUTE_STATUS
 
 STANDARD_PORTS = {"HTTP": 80, "HTTPS": 443}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -25,3 +25,35 @@ class Backend(Struct, frozen=True, gc=False, order=True):
 
     def __str__(self) -> str:
         return f"{self.object}:{self.port}" if self.port is not None else str(self.object)
+
+
+class BackendKey(NamedTuple):
+    """One backend as one Gateway uses it."""
+
+    gateway: Key
+    backend: Backend
+
+
+class Address(NamedTuple):
+    """Where one endpoint listens: an IP address or a name with a port, or the path of a unix socket with port 0."""
+
+    host: str
+    port: int
+
+    @property
+    def is_socket_file(self) -> bool:
+        """Whether it is a unix socket, in the file system or abstract ("@")."""
+        return self.host.startswith(("/", "@"))
+
+    def __str__(self) -> str:
+        if self.is_socket_file:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Addresses(Struct, frozen=True, gc=False):
+    """The endpoints of one backend that may be used now. ``has_names`` says that some have to be resolved."""
+
+    key: BackendKey
+    items: tuple[Address, ...]
+    has_names: bool = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from trilithon.incremental import Table
 from trilithon.model.attachment import Attachments
+from trilithon.model.backend import Addresses, BackendKey
 from trilithon.model.certificate import Certificate
 from trilithon.model.listener import Listeners, PortKey, WantedPort
 from trilithon.model.proxy import Proxy
@@ -37,4 +38,5 @@ CERTIFICATES: Table[Key, Certificate] = Table("certificates")
 LISTENERS: Table[Key, Listeners] = Table("listeners")
 ATTACHMENTS: Table[Key, Attachments] = Table("attachments")
 RULES: Table[Key, Rules] = Table("rules")
+ADDRESSES: Table[BackendKey, Addresses] = Table("addresses")
 PORTS: Table[PortKey, WantedPort] = Table("ports")

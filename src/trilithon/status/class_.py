@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from trilithon.incremental import Read
+from trilithon.incremental import Read, Table
 from trilithon.model.problem import reason_of
 from trilithon.model.settings import Settings
 from trilithon.resources.gateways import GatewayClass
@@ -20,6 +20,9 @@ class ClassStatus(Struct, frozen=True, gc=False):
     key: Key
     conditions: tuple[Condition, ...]
     supported_features: tuple[str, ...]
+
+
+CLASS_STATUS: Table[Key, ClassStatus] = Table("class status")
 
 
 def class_status_of(settings: Settings, read: Read, class_: GatewayClass) -> ClassStatus | None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
-from trilithon.incremental import Index, Read
+from trilithon.incremental import Read, Table
 from trilithon.model import problem as mistakes
-from trilithon.model.attachment import Attachments
-from trilithon.model.listener import Listener, ListenerKey, Listeners, WantedPort
+from trilithon.model.listener import Listener, Listeners, WantedPort
 from trilithon.model.problem import condition_of, reason_of
 from trilithon.model.proxy import Proxy
 from trilithon.model.settings import Settings
-from trilithon.model.tables import ATTACHMENTS, PORTS, PROXIES
+from trilithon.model.tables import PORTS, PROXIES
 from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.problem import Problem
-from trilithon.status.conditions import Condition
+from trilithon.status.conditions import Condition, message_of
+from trilithon.status.route import ROUTES_BY_LISTENER
 
 PRIVILEGED_PORTS = range(1, 1024)
 
@@ -40,12 +40,7 @@ class GatewayStatus(Struct, frozen=True, gc=False):
     problems: tuple[Problem, ...] = ()
 
 
-def listeners_accepting(attachments: Attachments) -> Iterable[ListenerKey]:
-    """The listeners that took a route."""
-    return {attachment.listener for parent in attachments.parents for attachment in parent.attachments}
-
-
-ROUTES_BY_LISTENER: Index[ListenerKey, Key, Attachments] = Index("routes by listener", ATTACHMENTS, listeners_accepting)
+GATEWAY_STATUS: Table[Key, GatewayStatus] = Table("gateway status")
 
 
 def gateway_status_of(settings: Settings, read: Read, listeners: Listeners) -> GatewayStatus:
@@ -126,12 +121,12 @@ def _listener_conditions(
         _programmed_condition(listener, by_condition, refusals, programmed, listeners),
     ]
     if conflicts:
-        conditions.append(Condition("Conflicted", "True", reason_of(conflicts[0]), _message(conflicts), generation))
+        conditions.append(Condition("Conflicted", "True", reason_of(conflicts[0]), message_of(conflicts), generation))
     else:
         conditions.append(Condition("Conflicted", "False", "NoConflicts", "No listener is in conflict", generation))
     if overlaps := by_condition.get("OverlappingTLSConfig", []):
         conditions.append(
-            Condition("OverlappingTLSConfig", "True", reason_of(overlaps[0]), _message(overlaps), generation)
+            Condition("OverlappingTLSConfig", "True", reason_of(overlaps[0]), message_of(overlaps), generation)
         )
     return tuple(conditions)
 
@@ -146,9 +141,9 @@ def _programmed_condition(
     generation = listeners.generation
     own = by_condition.get("Programmed", [])
     if own:
-        return Condition("Programmed", "False", reason_of(own[0]), _message(own), generation)
+        return Condition("Programmed", "False", reason_of(own[0]), message_of(own), generation)
     if refusals:
-        return Condition("Programmed", "False", "Invalid", _message(refusals), generation)
+        return Condition("Programmed", "False", "Invalid", message_of(refusals), generation)
     if not listener.serves:
         return Condition("Programmed", "False", "Invalid", "The Gateway is not served", generation)
     if programmed:
@@ -159,12 +154,8 @@ def _programmed_condition(
 def _condition(type_: str, problems: Sequence[Problem], good: str, generation: int) -> Condition:
     """True with the type as reason, or False with the first problem's reason and every problem's message."""
     if problems:
-        return Condition(type_, "False", reason_of(problems[0]), _message(problems), generation)
+        return Condition(type_, "False", reason_of(problems[0]), message_of(problems), generation)
     return Condition(type_, "True", type_, good, generation)
-
-
-def _message(problems: Sequence[Problem]) -> str:
-    return "; ".join(f"{problem.path}: {problem.message}" for problem in problems)
 
 
 def _gateway_conditions(
@@ -186,7 +177,7 @@ def _gateway_conditions(
 def _accepted(listeners: Listeners, statuses: Sequence[ListenerStatus], own: Sequence[Problem]) -> Condition:
     generation = listeners.generation
     if own:
-        return Condition("Accepted", "False", reason_of(own[0]), _message(own), generation)
+        return Condition("Accepted", "False", reason_of(own[0]), message_of(own), generation)
     bad = [status.name for status in statuses if not _is_true(status, "Accepted")]
     if not bad:
         return Condition("Accepted", "True", "Accepted", "The Gateway is understood", generation)
@@ -203,7 +194,7 @@ def _programmed(
     if accepted.status != "True":
         return Condition("Programmed", "False", "Invalid", accepted.message, generation)
     if addresses:
-        return Condition("Programmed", "False", reason_of(addresses[0]), _message(addresses), generation)
+        return Condition("Programmed", "False", reason_of(addresses[0]), message_of(addresses), generation)
     reasons = {
         condition.reason for status in statuses for condition in status.conditions if condition.type == "Programmed"
     }

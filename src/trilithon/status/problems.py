@@ -11,7 +11,7 @@ from trilithon.resources.gateways import Gateway, GatewayClass
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.resources.routes import Route
-from trilithon.status.tables import GATEWAY_STATUS
+from trilithon.status.gateway import GATEWAY_STATUS
 from trilithon.translate.classes import class_key, class_problems, is_ours, missing_class
 
 

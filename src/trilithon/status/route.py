@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from trilithon.incremental import Read
+from trilithon.incremental import Index, Read, Table
 from trilithon.model.attachment import Attachments, ParentAttachment
 from trilithon.model.listener import ListenerKey
 from trilithon.model.problem import condition_of, reason_of
@@ -39,6 +39,13 @@ class RouteStatus(Struct, frozen=True, gc=False):
     controller_name: str
     parents: tuple[RouteParentStatus, ...]
     listeners: tuple[ListenerKey, ...] = ()
+
+
+ROUTE_STATUS: Table[Key, RouteStatus] = Table("route status")
+# "The number of Routes that are attached": those with Accepted=True, whatever their backends (ListenerStatus).
+ROUTES_BY_LISTENER: Index[ListenerKey, Key, RouteStatus] = Index(
+    "routes by listener", ROUTE_STATUS, lambda status: status.listeners
+)
 
 
 def route_status_of(settings: Settings, read: Read, route: Route) -> RouteStatus | None:

@@ -6,19 +6,19 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 from trilithon.incremental import Read
-from trilithon.model.settings import Settings
+from trilithon.model.backend import BackendKey
+from trilithon.model.tables import ADDRESSES
 from trilithon.xds.connection_manager import over_ads
-from trilithon.xds.endpoint import has_hostnames, load_assignment
+from trilithon.xds.endpoint import load_assignment
 from trilithon.xds.names import cluster_name
 from trilithon.xds.resource import CLUSTER, XdsResource
-from trilithon.xds.tables import BackendKey
 
 _BUFFER_BYTES = 32 << 10
 _UNLIMITED = 2**32 - 1
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def encode_cluster(settings: Settings, read: Read, key: BackendKey) -> XdsResource:
+def encode_cluster(read: Read, key: BackendKey) -> XdsResource:
     """The cluster of a backend.
 
     Its endpoints come on their own, so that pods that come and go never touch it, except where a name has to be
@@ -39,12 +39,14 @@ def encode_cluster(settings: Settings, read: Read, key: BackendKey) -> XdsResour
         options = HttpProtocolOptions()
         options.explicit_http_config.http2_protocol_options.SetInParent()
         cluster.typed_extension_protocol_options[_HTTP_OPTIONS].Pack(options, deterministic=True)
-    if has_hostnames(read, key.backend):
+    # Those of a Service are never names, and to look at them would wake the cluster for every pod.
+    addresses = read.one(ADDRESSES, key) if key.backend.object.kind == "Backend" else None
+    if addresses is not None and addresses.has_names:
         cluster.type = Cluster.STRICT_DNS
         # "localhost" and many names have IPv6 addresses that lead nowhere; IPv4 is taken where there is any.
         cluster.dns_lookup_family = Cluster.V4_PREFERRED
         cluster.respect_dns_ttl = True
-        cluster.load_assignment.CopyFrom(load_assignment(settings, read, key.backend))
+        cluster.load_assignment.CopyFrom(load_assignment(addresses))
     else:
         cluster.type = Cluster.EDS
         cluster.eds_cluster_config.eds_config.CopyFrom(over_ads())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from trilithon.incremental import Read
+from trilithon.model.backend import BackendKey
 from trilithon.model.listener import HostKey
 from trilithon.model.tables import ATTACHMENTS
 from trilithon.resources.routes import Route
-from trilithon.xds.tables import ENCODED, BackendKey, Place, Placed
+from trilithon.xds.tables import ENCODED, Place, Placed
 
 
 def placed_of(read: Read, route: Route) -> Placed | None:

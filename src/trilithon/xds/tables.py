@@ -11,21 +11,13 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from trilithon.incremental import Index, Table
-from trilithon.model.backend import Backend
+from trilithon.model.backend import Backend, BackendKey
 from trilithon.model.listener import HostKey, Listener, Listeners, PortKey, RouteTableKey
 from trilithon.model.rule import Redirect
-from trilithon.model.tables import LISTENERS, SLICES
-from trilithon.resources.core import EndpointSlice
+from trilithon.model.tables import LISTENERS
 from trilithon.resources.meta import Key
 from trilithon.translate.precedence import Rank
 from trilithon.xds.resource import XdsResource
-
-
-class BackendKey(NamedTuple):
-    """One backend as one Gateway uses it."""
-
-    gateway: Key
-    backend: Backend
 
 
 class SecretKey(NamedTuple):
@@ -121,7 +113,4 @@ BY_CERTIFICATE: Index[SecretKey, Key, Listeners] = Index(
     "listeners by certificate",
     LISTENERS,
     lambda row: [SecretKey(row.gateway, secret) for listener in serving(row) for secret in listener.certificates],
-)
-SLICES_BY_SERVICE: Index[Key, Key, EndpointSlice] = Index(
-    "slices by service", SLICES, lambda row: [Key("Service", row.key.namespace, row.service)] if row.service else []
 )
