@@ -301,6 +301,25 @@ def test_change(conversation: str) -> None:
         ),
         pytest.param(
             """
+            publish 1: CDS a=2 EDS a=1 b=1
+            >> EDS +a +b have a=1 b=1
+            << EDS a=1 b=1
+            >> CDS have a=2
+            >> EDS ack
+            at: applied 1
+            """,
+            id="an Envoy that reconnects while clusters warm up gets the endpoints that they wait for",
+        ),
+        pytest.param(
+            """
+            >> EDS +a have a=1
+            publish 1: CDS a=2 EDS a=1
+            << EDS a=1
+            """,
+            id="the same when the Gateway becomes known only later",
+        ),
+        pytest.param(
+            """
             >> CDS have a=1 b=1
             >> LDS have l=1 k=1
             >> RDS +r have r=1

@@ -112,7 +112,9 @@ class Feed:
         self._absent: dict[str, None] = {}
         # Names to send whatever version Envoy holds.
         self._anew: set[str] = set()
-        # Names of a refused response, to be tried apart.
+        # Names of a refused response, of which Envoy may have the new version, the old one or none.
+        self._doubted: set[str] = set()
+        # The same names, as they are to be tried apart.
         self._apart: deque[tuple[str, ...]] = deque()
         self._owes_greeting = False
 
@@ -147,16 +149,13 @@ class Feed:
 
     def refresh(self, name: str) -> None:
         """Send this resource once more to a subscriber that may wait for it again."""
-        if not self.opened:
-            # Its first request will not tell: Envoy holds the resource from an earlier stream and yet waits for it.
-            self._anew.add(name)
-        elif name not in self._names:
+        if self.opened and name not in self._names:
             return
-        elif name in self.wanted:
-            self._anew.add(name)
-            self._review(name)
-        else:
+        # Before the first request too: it will not tell that Envoy, which holds the resource, yet waits for it.
+        self._anew.add(name)
+        if self.opened and name not in self.wanted:
             self._absent[name] = None
+        self._review(name)
 
     # --- what Envoy knows and what is under way ---
 
@@ -168,7 +167,7 @@ class Feed:
 
     def knows(self, name: str) -> bool:
         """Whether Envoy has the resource in some version, or may have."""
-        return name in self.held or name in self._flight.versions or name in self._anew
+        return name in self.held or name in self._flight.versions or name in self._doubted
 
     def is_unsettled(self, name: str) -> bool:
         """Whether something about this name is still to be sent or to be acknowledged."""
@@ -180,7 +179,7 @@ class Feed:
 
     def keeps_refused(self) -> bool:
         """Whether Envoy serves on with an older version of something, because it refused the wanted one."""
-        return any(name in self.held for name in self.refused)
+        return any(name in self.held or name in self._doubted for name in self.refused)
 
     def counts(self) -> tuple[int, int]:
         """How many of the wanted resources Envoy asked for, and how many of these it has at the wanted version."""
@@ -252,6 +251,7 @@ class Feed:
                 for collection in (self.held, self.refused, self._gone, self._absent):
                     collection.pop(name, None)
                 self._anew.discard(name)
+                self._doubted.discard(name)
             self._review(name)
         return left
 
@@ -268,16 +268,18 @@ class Feed:
             if version is None:
                 # A removal cannot be refused.
                 self.held.pop(name, None)
+                self._doubted.discard(name)
             elif request.error is not None:
                 self._refuse(name, version, request.error, now)
             elif self.covers(name):
                 self.held[name] = version
+                self._doubted.discard(name)
                 self.refused.pop(name, None)
             self._review(name)
         return Settled(tuple(flight.versions), flight.number)
 
     def _doubt(self, upserts: Mapping[str, str], flight: _Flight) -> None:
-        self._anew.update(name for name in upserts if self.covers(name))
+        self._doubted.update(name for name in upserts if self.covers(name))
         names = tuple(upserts)
         half = len(names) // 2
         self._apart.extendleft(part for part in (names[half:], names[:half]) if part)
@@ -361,9 +363,9 @@ class Feed:
             self._anew.discard(name)
         for name in gone:
             del self._gone[name]
-            self._anew.discard(name)
         for name in absent:
             del self._absent[name]
+            self._anew.discard(name)
         return Response(self.type_url, str(number), resources, (*gone, *absent))
 
     def _review(self, name: str) -> None:
@@ -383,8 +385,9 @@ class Feed:
         if refusal is not None and refusal.version == wanted.version:
             return False
         flying = self._flight.versions
-        arriving = flying[name] if name in flying else self.held.get(name)
-        return arriving != wanted.version
+        if name in flying:
+            return flying[name] != wanted.version
+        return name in self._doubted or self.held.get(name) != wanted.version
 
 
 def _may_heal(message: str) -> bool:

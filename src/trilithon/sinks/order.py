@@ -68,10 +68,11 @@ class Order:
         self._revision = 0
         self._next_moves: dict[ResourceKey, XdsResource | None] = {}
         self._next_revision: int | None = None
-        self._run = 0
-        # Clusters no longer wanted, with the run that was under way then; and with the time at which they go.
-        self._unwanted: dict[str, int] = {}
-        self._leaving: dict[str, float] = {}
+        # Clusters and supplies that nothing names once the transaction under way, or the next one, is through.
+        self._drops: set[ResourceKey] = set()
+        self._next_drops: set[ResourceKey] = set()
+        # Those that nothing names now, with the time at which they go.
+        self._leaving: dict[ResourceKey, float] = {}
 
     # --- what comes in ---
 
@@ -83,9 +84,9 @@ class Order:
             if resource.type_url in _MOVING:
                 self._next_moves[key] = resource
                 continue
-            if resource.type_url == CLUSTER:
-                self._unwanted.pop(resource.name, None)
-                self._leaving.pop(resource.name, None)
+            self._drops.discard(key)
+            self._next_drops.discard(key)
+            self._leaving.pop(key, None)
             self._feed(resource.type_url).want(resource)
             touched.append(key)
         for key in removals:
@@ -93,11 +94,9 @@ class Order:
             if type_url in _MOVING:
                 self._next_moves[key] = None
                 continue
-            feed = self._feed(type_url)
-            feed.unwant(name)
-            if type_url == CLUSTER and (feed.knows(name) or not feed.opened):
-                self._unwanted[name] = self._run
-            touched.append(key)
+            # It stays wanted: the routes under way may name it.
+            self._next_drops.add(key)
+            self._forget_refused(key)
         self._next_revision = revision
         self._awaited.difference_update(key for key in touched if not self._feed(key[0]).is_unsettled(key[1]))
 
@@ -111,8 +110,7 @@ class Order:
             if name in feed.wanted or self.withholds(type_url, name):
                 continue
             if type_url == CLUSTER:
-                # No transaction of this stream leads to it, so the one under way suffices.
-                self._unwanted.setdefault(name, self._run - 1)
+                self._drops.add((type_url, name))
             elif type_url in _MOVING and is_ahead:
                 self._moves.setdefault((type_url, name), None)
             elif type_url in _BY_WILDCARD:
@@ -125,6 +123,15 @@ class Order:
             # An answer to what was sent since the step began will do, even if a newer version waits already.
             if settled.number > self._last_sent_before or not feed.is_unsettled(name):
                 self._awaited.discard((type_url, name))
+            if name in feed.refused:
+                self._forget_refused((type_url, name))
+
+    def _forget_refused(self, key: ResourceKey) -> None:
+        """What is going and refused is no problem any more: nobody can use it, nobody wants it."""
+        type_url, name = key
+        is_going = key in self._drops or key in self._next_drops or key in self._leaving
+        if is_going and name in self._feed(type_url).refused:
+            self._feed(type_url).unwant(name)
 
     # --- what follows ---
 
@@ -132,13 +139,10 @@ class Order:
         """Go as far as the answers allow. last_sent is the number of the newest response of the stream."""
         while not self._awaited and self._step(last_sent, now):
             pass
-        if self.stage is Stage.IDLE:
-            self._retire(self._run + 1, now)
-        if self._leaving and not self._is_keeping_old():
-            clusters = self._feed(CLUSTER)
-            for name in [name for name, at in self._leaving.items() if at <= now]:
-                del self._leaving[name]
-                clusters.remove(name)
+        if (self._drops or self._leaving) and not self._is_keeping_old():
+            if self.stage is Stage.IDLE:
+                self._retire(now)
+            self._depart(now)
 
     def _step(self, last_sent: int, now: float) -> bool:
         """Enter the next step; False where there is none."""
@@ -160,13 +164,15 @@ class Order:
             case Stage.ROUTES:
                 self.applied = self._revision
                 self.stage = Stage.IDLE
-                self._retire(self._run, now)
+                if not self._is_keeping_old():
+                    self._retire(now)
         return True
 
     def _begin(self, revision: int) -> None:
-        self._run += 1
         self._moves, self._next_moves = self._next_moves, {}
         self._revision, self._next_revision = revision, None
+        self._drops |= self._next_drops
+        self._next_drops.clear()
         self._enter(Stage.CLUSTERS, (CLUSTER,))
 
     def _enter(self, stage: Stage, type_urls: Iterable[str]) -> None:
@@ -194,13 +200,18 @@ class Order:
                 if type_url in _BY_WILDCARD:
                     feed.remove(name)
 
-    def _retire(self, run: int, now: float) -> None:
-        """Give their time to the clusters that became unwanted before this run: no live route names them any more."""
-        if not self._unwanted or self._is_keeping_old():
-            return
-        for name in [name for name, since in self._unwanted.items() if since < run]:
-            del self._unwanted[name]
-            self._leaving[name] = now + self._grace
+    def _retire(self, now: float) -> None:
+        """Give their time to what was dropped: no live route names it any more."""
+        self._leaving.update(dict.fromkeys(self._drops, now + self._grace))
+        self._drops.clear()
+
+    def _depart(self, now: float) -> None:
+        for key in [key for key, at in self._leaving.items() if at <= now]:
+            del self._leaving[key]
+            type_url, name = key
+            self._feed(type_url).unwant(name)
+            if type_url == CLUSTER:
+                self._feed(CLUSTER).remove(name)
 
     def _is_keeping_old(self) -> bool:
         return any(self._feed(type_url).keeps_refused() for type_url in _MOVING)

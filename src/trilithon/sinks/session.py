@@ -67,6 +67,11 @@ class Session:
         if request.error is not None:
             request = _with_reason(request)
         settled = feed.receive(request, now)
+        if not was_open and feed.type_url == ENDPOINT and not self._feeds[CLUSTER].opened:
+            # Envoy speaks of its clusters first, unless some are not warm: these wait for endpoints that the last
+            # stream owed to them, though Envoy reports endpoints of before as held.
+            for name in request.subscribe:
+                feed.refresh(name)
         if not was_open and self._is_published:
             self._order.opened(feed)
         self._order.settled(request.type_url, settled)
