@@ -31,13 +31,12 @@ from trilithon.resources.meta import Key, LabelSelector
 from trilithon.resources.policies import ReferenceGrant, ReferenceGrantSpec
 from trilithon.resources.problem import Problem
 from trilithon.resources.routes import HTTPRoute, HTTPRouteSpec
-from trilithon.status.route import RouteStatus, route_status_of
+from trilithon.status.route import ROUTE_STATUS, RouteStatus, route_status_of
 from trilithon.translate.attachments import attachments_of
 from trilithon.translate.rules import rules_of
 
 GATEWAY = Key("Gateway", "infra", "gw")
 ROUTE = Key("HTTPRoute", "shop", "web")
-STATUS: Table[Key, RouteStatus] = Table("route status under test")
 
 _TABLES: dict[str, Table[Key, Any]] = {
     "Gateway": GATEWAYS,
@@ -123,7 +122,7 @@ class World:
             self.engine.source(table)
         self.engine.each(ATTACHMENTS, ROUTES, attachments_of)
         self.engine.each(RULES, ROUTES, rules_of)
-        self.engine.each(STATUS, ROUTES, partial(route_status_of, settings or Settings()))
+        self.engine.each(ROUTE_STATUS, ROUTES, partial(route_status_of, settings or Settings()))
         listeners = tuple(row for row in rows if isinstance(row, Listener))
         self.add(*(row for row in rows if not isinstance(row, Listener)))
         if listeners:
@@ -169,7 +168,7 @@ class World:
 
     def status(self, route: Key = ROUTE) -> RouteStatus | None:
         """The status row of a route."""
-        return self.engine.row(STATUS, route)
+        return self.engine.row(ROUTE_STATUS, route)
 
 
 def codes(problems: Iterable[Problem]) -> list[str]:

@@ -429,7 +429,7 @@ RULE_FILTERS_INCOMPATIBLE = _mistake(
     "IncompatibleFilters",
     "{what}",
 )
-RULE_REFUSED_BY_ENVOY = _mistake(
+RULE_VALUE_UNSUPPORTED = _mistake(
     "RuleValueUnsupported",
     "RuleValue",
     "UnsupportedValue",
@@ -449,13 +449,6 @@ ALL_WEIGHTS_ZERO = _mistake(
     "",
     "all weights of the rule are 0, so it answers 500",
     "give one backendRef a weight",
-    severity="warning",
-)
-MIRROR_DROPPED = _mistake(
-    "MirrorDropped",
-    "",
-    "",
-    "the mirror is off: {why}",
     severity="warning",
 )
 ENDPOINT_REFUSED = _mistake(

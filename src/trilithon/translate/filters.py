@@ -178,7 +178,7 @@ def _path_edit(route: Key, written: HTTPPathModifier | None, at: str) -> tuple[P
     if _PATH.fullmatch(value) is None:
         # Envoy refuses control characters with the whole route table, and passes others on as a broken request line.
         what = f"{value!r} is not a path: it holds a character that must be escaped"
-        return None, (mistakes.RULE_REFUSED_BY_ENVOY.at(route, f"{at}.{field}", what=what),)
+        return None, (mistakes.RULE_VALUE_UNSUPPORTED.at(route, f"{at}.{field}", what=what),)
     return edit, ()
 
 

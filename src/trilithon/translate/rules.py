@@ -129,7 +129,7 @@ def _incompatible(route: Key, effect: Effect, matches: Iterable[Match], at: str)
     replaces_prefix = any(edit is not None and edit.kind == "prefix" for edit in edits)
     if replaces_prefix and any(match.path.kind != "prefix" for match in matches):
         what = "ReplacePrefixMatch needs a match of type PathPrefix"
-        yield mistakes.RULE_REFUSED_BY_ENVOY.at(route, f"{at}.filters", what=what)
+        yield mistakes.RULE_VALUE_UNSUPPORTED.at(route, f"{at}.filters", what=what)
 
 
 def _unsupported(route: Key, written: HTTPRouteRule, at: str) -> Iterable[Problem]:
