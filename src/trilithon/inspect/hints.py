@@ -58,16 +58,6 @@ def resource_of(engine: Engine, key: Key | None) -> Any:
     return engine.row(table, key) if table is not None and key is not None else None
 
 
-def named_backend(engine: Engine, route: Key, path: str) -> str:
-    """A backend reference as written, whatever became of it: "Service shop/cart:80"; "" where there is none."""
-    ref = field_at(resource_of(engine, route), path)
-    name = getattr(ref, "name", None)
-    if name is None:
-        return ""
-    port = f":{ref.port}" if ref.port is not None else ""
-    return f"{Key(ref.kind, ref.namespace or route.namespace, name)}{port}"
-
-
 def no_endpoints(engine: Engine, backend: Key) -> str:
     """What helps where a backend has no endpoint that is ready."""
     if backend.kind != "Service":

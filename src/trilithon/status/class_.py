@@ -35,3 +35,11 @@ def class_status_of(settings: Settings, read: Read, class_: GatewayClass) -> Cla
     else:
         accepted = Condition("Accepted", "True", "Accepted", "The class is served by Trilithon", class_.generation)
     return ClassStatus(class_.key, (accepted,), SUPPORTED_FEATURES)
+
+
+def rendered(status: ClassStatus) -> dict[str, object]:
+    """The status as it is written to a cluster."""
+    return {
+        "conditions": [condition.rendered() for condition in status.conditions],
+        "supportedFeatures": [{"name": name} for name in status.supported_features],
+    }
