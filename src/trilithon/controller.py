@@ -36,13 +36,29 @@ MOST_WAITING = 1000
 
 
 class SourceChange(Protocol):
-    """What came in: resources that are new or different, keys that are gone, and whether problems changed."""
+    """What came in: resources that are new or different, keys that are gone, and the monotonic time it was noticed."""
 
     @property
     def upserts(self) -> Mapping[Key, Any]: ...
 
     @property
     def removals(self) -> Iterable[Key]: ...
+
+    @property
+    def noticed(self) -> float: ...
+
+
+class SourceProblem(Protocol):
+    """A problem of the source itself, and where it is."""
+
+    @property
+    def problem(self) -> Problem: ...
+
+    @property
+    def file(self) -> str: ...
+
+    @property
+    def line(self) -> int: ...
 
 
 class Source(Protocol):
@@ -51,11 +67,8 @@ class Source(Protocol):
     def load(self) -> SourceChange:
         """The first state."""
 
-    def changes(self) -> AsyncIterator[tuple[float, SourceChange]]:
-        """Every later change, with the monotonic time at which it was noticed."""
-
-    def problems(self) -> Sequence[Any]:
-        """What is wrong now with the source itself: (problem, file, line)."""
+    def problems(self) -> Sequence[SourceProblem]:
+        """What is wrong with the source itself now."""
 
     def position(self, key: Key, path: str) -> tuple[str, int] | None:
         """File and line of a field, where there are files."""
@@ -155,9 +168,12 @@ class Controller:
         )
         self._control = ControlServer(runtime.control_socket, lambda: msgspec.json.encode(self.overview()))
 
-    async def run(self, stop: asyncio.Event, *, watch: bool = True) -> None:
-        """Serve until ``stop`` is set, then let requests in flight finish and end the Envoys."""
-        self._take(self._source.load(), time.monotonic())
+    async def run(self, stop: asyncio.Event, changes: AsyncIterator[SourceChange] | None = None) -> None:
+        """Serve until ``stop`` is set, then let requests in flight finish and end the Envoys.
+
+        ``changes`` are what the source finds after its first state; without them that state is served for good.
+        """
+        self._take(self._source.load())
         await self._settle_pending()
         # What was just built stays: the collector need not look at it again.
         gc.collect()
@@ -167,8 +183,8 @@ class Controller:
         try:
             async with asyncio.TaskGroup() as tasks:
                 ends = [tasks.create_task(self._settle_for_ever(), name="settle")]
-                if watch:
-                    ends.append(tasks.create_task(self._watch(), name="watch"))
+                if changes is not None:
+                    ends.append(tasks.create_task(self._follow(changes), name="follow"))
                 await stop.wait()
                 for task in ends:
                     task.cancel()
@@ -204,15 +220,15 @@ class Controller:
 
     # Coming in
 
-    async def _watch(self) -> None:
-        async for noticed, change in self._source.changes():
-            self._take(change, noticed)
+    async def _follow(self, changes: AsyncIterator[SourceChange]) -> None:
+        async for change in changes:
+            self._take(change)
             self._wake.set()
 
-    def _take(self, change: SourceChange, noticed: float) -> None:
+    def _take(self, change: SourceChange) -> None:
         self._pending += edits(change.upserts.values(), change.removals)
         if self._noticed is None:
-            self._noticed = noticed
+            self._noticed = change.noticed
 
     def _on_proxy(self, proxy: Proxy) -> None:
         self._pending.append(Edit(PROXIES, proxy.gateway, proxy if proxy.connected else None))
