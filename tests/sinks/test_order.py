@@ -306,7 +306,7 @@ def test_change(conversation: str) -> None:
             << EDS a=1 b=1
             >> CDS have a=2
             >> EDS ack
-            at: applied 1
+            at: counts 3 wanted, 3 held
             """,
             id="an Envoy that reconnects while clusters warm up gets the endpoints that they wait for",
         ),
@@ -341,6 +341,23 @@ def test_change(conversation: str) -> None:
             << SRDS n=1 -s
             """,
             id="after a reconnect a scope leaves with its replacement, not before",
+        ),
+        pytest.param(
+            """
+            publish 1: CDS a=1 b=1 LDS l=2 RDS r=2
+            >> EDS +a have a=1
+            << EDS -a
+            >> LDS have l=1 k=1
+            >> RDS +r have r=1
+            >> EDS ack
+            >> CDS have a=1
+            << CDS b=1
+            >> CDS ack
+            << LDS l=2 -k
+            >> LDS ack
+            << RDS r=2
+            """,
+            id="and nothing moves before Envoy has said which clusters it has",
         ),
     ],
 )

@@ -95,6 +95,8 @@ class Delivery(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1.0, 29.0, 31.0]))
     def wait(self, seconds: float) -> None:
+        # Seconds are long: what Envoy wrote before has arrived.
+        self.serve(len(self.envoy.out))
         self.now += seconds
         self.incoming.extend(self.session.handle(Tick(), self.now))
 
@@ -120,7 +122,7 @@ class Delivery(RuleBasedStateMachine):
         assert self.session.applied == self.revision
         self._compare()
         # Everything that was refused is mended.
-        self.publish({key: resource for key, resource in map(_mended, self.target.items())})
+        self.publish(dict(map(_mended, self.target.items())))
         self.settle()
         self._compare()
         assert not self.session.rejected()

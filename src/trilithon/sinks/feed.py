@@ -27,8 +27,6 @@ from trilithon.xds.resource import CLUSTER, LISTENER, SCOPED_ROUTE, XdsResource
 WILDCARD = "*"
 # "First request with no names" means everything, but only for these (xDS, "How the client specifies what to return").
 _LEGACY_WILDCARD = frozenset({CLUSTER, LISTENER, SCOPED_ROUTE})
-# The bootstrap subscribes to these: they are owed before the first request has come.
-_AT_START = frozenset({CLUSTER, LISTENER})
 
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 30.0
@@ -160,9 +158,7 @@ class Feed:
     # --- what Envoy knows and what is under way ---
 
     def covers(self, name: str) -> bool:
-        """Whether Envoy has subscribed to this name, or surely will."""
-        if not self.opened:
-            return self.type_url in _AT_START
+        """Whether Envoy has subscribed to this name."""
         return self._wildcard or name in self._names
 
     def knows(self, name: str) -> bool:
@@ -193,7 +189,6 @@ class Feed:
         settled = self._answered(request, now)
         touched = [*settled.names, *self._unsubscribed(request.unsubscribe)]
         if not self.opened:
-            touched.extend(self._due)
             self._open(request)
         else:
             for name in request.subscribe:
@@ -206,7 +201,6 @@ class Feed:
         self._names = set(request.subscribe) - {WILDCARD}
         self._wildcard = WILDCARD in request.subscribe or (not request.subscribe and self.type_url in _LEGACY_WILDCARD)
         self._owes_greeting = self._wildcard and not self.held
-        self._due.clear()
         if not self._wildcard:
             self._anew &= self._names
         for name in tuple(self.wanted) if self._wildcard else request.subscribe:
@@ -263,7 +257,8 @@ class Feed:
         upserts = {name: version for name, version in flight.versions.items() if version is not None}
         if request.error is not None and upserts and len(flight.versions) > 1:
             self._doubt(upserts, flight)
-            return Settled((), 0)
+            # No answer yet, except for what is not to be sent again.
+            return Settled(tuple(flight.versions), 0)
         for name, version in flight.versions.items():
             if version is None:
                 # A removal cannot be refused.

@@ -90,8 +90,7 @@ class Order:
             self._feed(resource.type_url).want(resource)
             touched.append(key)
         for key in removals:
-            type_url, name = key
-            if type_url in _MOVING:
+            if key[0] in _MOVING:
                 self._next_moves[key] = None
                 continue
             # It stays wanted: the routes under way may name it.
@@ -103,18 +102,22 @@ class Order:
     def opened(self, feed: Feed) -> None:
         """Envoy has said what it holds of a type: what was never wanted goes the same way as what is wanted no more."""
         type_url = feed.type_url
-        is_ahead = self.stage in (Stage.CLUSTERS, Stage.SUPPLIES) or (
-            self.stage is Stage.LISTENERS and type_url != LISTENER
-        )
+        ahead = self._moves_ahead()
         for name in feed.held:
             if name in feed.wanted or self.withholds(type_url, name):
                 continue
             if type_url == CLUSTER:
                 self._drops.add((type_url, name))
-            elif type_url in _MOVING and is_ahead:
-                self._moves.setdefault((type_url, name), None)
+            elif type_url in _MOVING and ahead is not None:
+                ahead.setdefault((type_url, name), None)
             elif type_url in _BY_WILDCARD:
                 feed.remove(name)
+
+    def _moves_ahead(self) -> dict[ResourceKey, XdsResource | None] | None:
+        """The moves that wait for clusters, or None where they are made."""
+        if self.stage in (Stage.CLUSTERS, Stage.SUPPLIES, Stage.LISTENERS):
+            return self._moves
+        return self._next_moves if self.stage is Stage.IDLE and self._next_revision is not None else None
 
     def settled(self, type_url: str, settled: Settled) -> None:
         """Envoy has answered for these names."""
@@ -149,12 +152,15 @@ class Order:
         self._last_sent_before = last_sent
         match self.stage:
             case Stage.IDLE:
-                if self._next_revision is None:
+                # What Envoy holds must be known first.
+                if self._next_revision is None or not self._feed(CLUSTER).opened:
                     return False
                 self._begin(self._next_revision)
             case Stage.CLUSTERS:
                 self._enter(Stage.SUPPLIES, SUPPLY_TYPES)
             case Stage.SUPPLIES:
+                if not self._feed(LISTENER).opened:
+                    return False
                 self._release_listeners()
                 self._enter(Stage.LISTENERS, (LISTENER,))
             case Stage.LISTENERS:
