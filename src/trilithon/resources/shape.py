@@ -16,7 +16,6 @@ from msgspec import Struct, inspect
 
 from trilithon.resources.wording import Finding, counted, described, join, meant, quoted
 
-
 MAX_HINTS = 50
 
 
