@@ -179,7 +179,9 @@ class _Way:
         rules = self._manifests.translation.engine.row(RULES, decision.route) if decision.route else None
         for rule in rules.items if rules is not None else ():
             if rule.index == decision.rule and isinstance(rule.action, Forward):
-                return next((each.backend for each in rule.action.shares if share.path.endswith(f"[{each.index}]")), None)
+                return next(
+                    (each.backend for each in rule.action.shares if share.path.endswith(f"[{each.index}]")), None
+                )
         return None
 
     def _hint(self, problem: Problem) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,3 +69,18 @@ def output(*choices: str) -> Callable[[F], F]:
         show_default=True,
         help="What to print.",
     )
+
+
+class Address(click.ParamType[str]):
+    """An IP address to listen at."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address, or a refusal with its mend."""
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            self.fail(
+                f"{value} is not an IP address; use 127.0.0.1, 0.0.0.0 for every address, or one of yours", param, ctx
+            )

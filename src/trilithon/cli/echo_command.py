@@ -11,13 +11,15 @@ import click
 from trilithon.cli.command import EXIT_STATUS, Command
 from trilithon.cli.main import EnvironmentLacks
 
+PORTS = click.IntRange(1, 65535)
+
 
 @click.command(
     cls=Command,
     examples=("trilithon echo 9001 9002", "trilithon echo 9001 --address 0.0.0.0"),
     exits={0: "it was stopped", 2: EXIT_STATUS[2], 3: "a port cannot be had"},
 )
-@click.argument("ports", type=click.IntRange(1, 65535), nargs=-1, required=True, metavar="PORT...")
+@click.argument("ports", type=PORTS, nargs=-1, required=True, metavar="PORT...")
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
 def command(ports: Sequence[int], address: str) -> int:
     """Serve a little HTTP backend on each PORT, until Ctrl-C.

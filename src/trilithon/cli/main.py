@@ -30,7 +30,7 @@ INTERRUPTED = 130
 
 
 class EnvironmentLacks(click.ClickException):
-    """Something that is not in the manifests prevents the command: no Envoy, a port, a folder that cannot be written."""
+    """What prevents the command is not in the manifests: no Envoy, a taken port, a folder that cannot be written."""
 
     exit_code = ENVIRONMENT
 
@@ -70,7 +70,7 @@ class Program(click.Group):
         try:
             status = super().main(args, prog_name, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.ctx.get_help() if error.ctx else "")
+            click.echo(error.format_message())
             sys.exit(OK)
         except click.ClickException as error:
             click.echo(one_line(error), err=True)

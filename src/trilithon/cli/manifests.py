@@ -42,8 +42,7 @@ def read(paths: Sequence[Path], settings: Settings | None = None) -> Manifests:
 def all_problems(manifests: Manifests) -> tuple[ProblemView, ...]:
     """Every problem of files and objects, by file, line and field."""
     views = [*map(view_of_file_problem, manifests.misread)]
-    for problem in problems_of(manifests.translation.engine):
-        views.append(view(manifests, problem))
+    views += (view(manifests, problem) for problem in problems_of(manifests.translation.engine))
     if not views and not manifests.written():
         views.append(_nothing(manifests.source.paths))
     return tuple(sorted(dict.fromkeys(views), key=_place))

@@ -48,16 +48,10 @@ def counted(number: int, word: str) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
-    """Rows of cells as aligned lines; the last cell of a row is not padded."""
-    widths = [max(map(len, column)) for column in zip(*(_filled(row, rows) for row in rows), strict=True)]
-    return [
-        (indent + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False))).rstrip()
-        for row in rows
-    ]
-
-
-def _filled(row: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [*row, *[""] * (max(map(len, rows)) - len(row))]
+    """Rows of equally many cells as aligned lines; the last cell of a row is not padded."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return [(indent + line).rstrip() for line in lines]
 
 
 def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -65,9 +59,15 @@ def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]
     if is_terminal():
         from rich import box
         from rich.console import Console
-        from rich.table import Table
+        from rich.table import Column, Table
 
-        table = Table(*headers, title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+        table = Table(
+            *(Column(header, overflow="fold") for header in headers),
+            title=title,
+            box=box.SIMPLE_HEAD,
+            title_justify="left",
+            title_style="bold",
+        )
         for row in rows:
             table.add_row(*map(_escaped, row))
         Console(highlight=False).print(table)

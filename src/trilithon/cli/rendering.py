@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import yaml
-from google.protobuf import json_format, message_factory, symbol_database
+from google.protobuf import descriptor_pool, json_format, message_factory
 from google.protobuf.message import Message
 
 from trilithon.incremental import Engine, Table
@@ -44,9 +44,7 @@ def statuses(engine: Engine, written: Collection[Key]) -> list[Json]:
         (gateway.GATEWAY_STATUS, gateway.rendered),
         (route.ROUTE_STATUS, route.rendered),
     )
-    found = {
-        key: rendered(status) for table, rendered in tables for key, status in engine.rows(table).items()
-    }
+    found = {key: rendered(status) for table, rendered in tables for key, status in engine.rows(table).items()}
     return [_with_status(key, found[key]) for key in sorted(found) if key in written]
 
 
@@ -82,7 +80,7 @@ def _sections(resources: Iterable[XdsResource]) -> Json:
 
 def decoded(resource: XdsResource) -> Json:
     """A resource as JSON; of a secret only its name and what sort it is."""
-    descriptor = symbol_database.Default().pool.FindMessageTypeByName(resource.type_url.rpartition("/")[2])
+    descriptor = descriptor_pool.Default().FindMessageTypeByName(resource.type_url.rpartition("/")[2])
     message: Message = message_factory.GetMessageClass(descriptor)()
     message.ParseFromString(b"".join(resource.chunks))
     value: Json = _sorted(json_format.MessageToDict(message, preserving_proto_field_name=True))

@@ -11,7 +11,7 @@ from trilithon.model.tables import RULES
 
 
 def closest_first(engine: Engine, request: Request, lost: tuple[Lost, ...]) -> tuple[Lost, ...]:
-    """One candidate for each rule: first those whose path fits, then those whose path shares most, then whole routes."""
+    """One candidate per rule: first those whose path fits, then those whose path shares most, then whole routes."""
     path = canonical_path(request.path)
     order = sorted(lost, key=lambda each: _distance(engine, path, each))
     return tuple({(each.route, each.rule): each for each in reversed(order)}.values())[::-1]

@@ -1,7 +1,7 @@
 """Say what helps against a problem, by looking over everything that is there.
 
-Translation reads nothing for the sake of a hint: what it does not need must not wake it. Here the engine has settled, and
-one may look around: for the same name in another namespace, for a name that differs by a letter, for a grant that lacks.
+Translation reads nothing for the sake of a hint: what it does not need must not wake it. Here the engine has settled,
+and one may look around: for the same name in another namespace, for a name that differs by a letter, for a grant.
 """
 
 from __future__ import annotations
@@ -165,8 +165,8 @@ def _not_permitted(engine: Engine, problem: Problem) -> str:
     if target is None or user is None:
         return ""
     hint = (
-        f"create a ReferenceGrant in namespace {target.namespace} with from: {user.kind} of namespace {user.namespace}, "
-        f"to: {target.kind} {target.name}"
+        f"create a ReferenceGrant in namespace {target.namespace} with from: {user.kind} of namespace "
+        f"{user.namespace}, to: {target.kind} {target.name}"
     )
     there = [grant.key.name for grant in engine.rows(GRANTS).values() if grant.key.namespace == target.namespace]
     if there:

@@ -7,8 +7,10 @@ from typing import Any
 from trilithon.incremental import Engine, Look, Table
 from trilithon.model.tables import ATTACHMENTS, LISTENERS, OURS, RULES
 from trilithon.resources.meta import Key
+from trilithon.status.class_ import CLASS_STATUS
+from trilithon.status.gateway import GATEWAY_STATUS
 from trilithon.status.problems import CLASS_PROBLEMS, GATEWAY_PROBLEMS, ROUTE_PROBLEMS
-from trilithon.status.tables import CLASS_STATUS, GATEWAY_STATUS, ROUTE_STATUS
+from trilithon.status.route import ROUTE_STATUS
 from trilithon.xds.tables import ENCODED, PLACED
 
 _ROUTE: tuple[Table[Key, Any], ...] = (ATTACHMENTS, RULES, ENCODED, PLACED, ROUTE_STATUS, ROUTE_PROBLEMS)

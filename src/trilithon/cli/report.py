@@ -1,0 +1,211 @@
+"""Tell what a running process does: a report for people on standard output, a log on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol, TextIO
+
+import click
+import structlog
+
+from trilithon.cli.printing import dim, problem_lines
+from trilithon.controller import Change, Controller, EnvoyChanged, EnvoySaid, Event, GatewayChanged, ProblemsChanged
+from trilithon.inspect.hints import with_hint
+from trilithon.inspect.overview import GatewayView, ProblemView, gateway_views, problem_view
+from trilithon.resources.meta import Key
+from trilithon.resources.problem import Problem
+from trilithon.sinks.processes import EnvoyExited, EnvoyRestarting, EnvoyStarted
+from trilithon.status.gateway import GATEWAY_STATUS
+
+# A change of more objects than this is told by their number.
+MOST_NAMED = 3
+
+
+class Report(Protocol):
+    """Where a run tells what happens."""
+
+    def say(self, text: str) -> None:
+        """A remark about the run itself."""
+
+    def ending(self) -> None:
+        """The run was asked to end."""
+
+    def tell(self, controller: Controller, event: Event) -> None:
+        """Something happened."""
+
+
+def report_for(log_format: str) -> Report:
+    """The report in a format: auto, plain or json."""
+    if log_format == "json":
+        return JsonReport(logger(sys.stdout, as_json=True))
+    return TextReport(logger(sys.stderr, as_json=log_format == "auto" and not sys.stderr.isatty()))
+
+
+def logger(stream: TextIO, *, as_json: bool) -> Any:
+    """A structured log: JSON lines, or lines for people."""
+    renderer: Any = structlog.processors.JSONRenderer()
+    if not as_json:
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0, pad_level=False)
+    stamp = structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json)
+    return structlog.wrap_logger(
+        structlog.PrintLogger(stream),
+        processors=[structlog.processors.add_log_level, stamp, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+    )
+
+
+class JsonReport:
+    """One JSON object in a line for each event."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def say(self, text: str) -> None:
+        """A remark about the run itself."""
+        self._log.info("note", text=text)
+
+    def ending(self) -> None:
+        """The run was asked to end."""
+        self._log.info("ending")
+
+    def tell(self, controller: Controller, event: Event) -> None:
+        """Something happened."""
+        if isinstance(event, Change):
+            self._log.info(
+                "change",
+                upserted=[str(key) for key in event.upserted],
+                removed=[str(key) for key in event.removed],
+                recomputed=event.recomputed,
+                settled_ms=_milliseconds(event.settled),
+                served_ms=None if event.served is None else _milliseconds(event.served),
+            )
+        elif isinstance(event, ProblemsChanged):
+            for problem in event.appeared:
+                self._log.warning("problem", **_fields(_view(controller, problem)))
+            for problem in event.healed:
+                self._log.info("healed", **_fields(problem_view(problem, None, None)))
+        elif isinstance(event, GatewayChanged):
+            view = _gateway(controller, event.gateway)
+            urls = {each.name: each.url for each in view.listeners if each.url} if view else {}
+            self._log.info(
+                "gateway",
+                gateway=event.gateway.path,
+                programmed=event.is_programmed,
+                message=event.message,
+                urls=urls,
+            )
+        else:
+            log_envoy(self._log, event)
+
+
+class TextReport:
+    """Lines for people; what Envoys say and do goes to the log."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._has_loaded = False
+
+    def say(self, text: str) -> None:
+        """A remark about the run itself."""
+        click.echo(text)
+
+    def ending(self) -> None:
+        """The run was asked to end."""
+        click.echo("ending: requests in flight may finish; Ctrl-C again ends at once")
+
+    def tell(self, controller: Controller, event: Event) -> None:
+        """Something happened."""
+        if isinstance(event, Change):
+            click.echo(f"{dim(time.strftime('%H:%M:%S'))} {self._change(event)}")
+        elif isinstance(event, ProblemsChanged):
+            self._problems(controller, event)
+        elif isinstance(event, GatewayChanged):
+            self._gateway(controller, event)
+        else:
+            log_envoy(self._log, event)
+
+    def _change(self, event: Change) -> str:
+        if not self._has_loaded:
+            self._has_loaded = True
+            what = f"{len(event.upserted)} objects read"
+        else:
+            what = _what_changed(event)
+        cost = f"{event.recomputed} rows recomputed in {_milliseconds(event.settled):g} ms"
+        if event.served is None:
+            return f"{what}: {cost}, the same for Envoy"
+        return f"{what}: {cost}, {click.style('served', fg='green')} after {_milliseconds(event.served):g} ms"
+
+    def _problems(self, controller: Controller, event: ProblemsChanged) -> None:
+        for problem in event.appeared:
+            for line in problem_lines(_view(controller, problem)):
+                click.echo(line)
+        for problem in event.healed:
+            click.echo(f"{click.style('mended', fg='green')}: {problem}")
+
+    def _gateway(self, controller: Controller, event: GatewayChanged) -> None:
+        view = _gateway(controller, event.gateway)
+        if event.is_programmed and view is not None:
+            click.echo(f"Gateway {click.style(view.name, bold=True)} is served")
+            for each in view.listeners:
+                if each.url:
+                    names = "any hostname" if each.hostname == "*" else each.hostname
+                    click.echo(f"    {each.name}  {click.style(each.url, underline=True)}  ({names})")
+        elif not _is_pending(controller, event.gateway):
+            click.echo(f"Gateway {event.gateway.path} is not served: {event.message}")
+
+
+def log_envoy(log: Any, event: Event) -> None:
+    """What an Envoy does or says."""
+    if isinstance(event, EnvoySaid):
+        level = {"error": log.error, "critical": log.error, "warning": log.warning}.get(event.level, log.info)
+        level(event.text, gateway=event.gateway.path, source="envoy")
+    elif isinstance(event, EnvoyChanged):
+        gateway = event.gateway.path
+        happened = event.event
+        if isinstance(happened, EnvoyStarted):
+            log.info("Envoy started", gateway=gateway, pid=happened.pid)
+        elif isinstance(happened, EnvoyExited):
+            log.warning("Envoy ended unasked", gateway=gateway, pid=happened.pid, code=happened.code)
+        elif isinstance(happened, EnvoyRestarting):
+            log.warning("Envoy is started again", gateway=gateway, after=happened.seconds, reason=happened.reason)
+        else:
+            log.info("Envoy ended", gateway=gateway, pid=happened.pid, code=happened.code)
+
+
+def _what_changed(event: Change) -> str:
+    parts = [
+        f"{_named(keys)} {verb}" for keys, verb in ((event.upserted, "changed"), (event.removed, "removed")) if keys
+    ]
+    return ", ".join(parts) or "nothing changed"
+
+
+def _named(keys: Sequence[Key]) -> str:
+    names = sorted(map(str, keys))
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _view(controller: Controller, problem: Problem) -> ProblemView:
+    return problem_view(with_hint(controller.engine, problem), *controller.position(problem))
+
+
+def _gateway(controller: Controller, key: Key) -> GatewayView | None:
+    views = gateway_views(controller.engine, controller.settings)
+    return next((view for view in views if view.name == key.path), None)
+
+
+def _is_pending(controller: Controller, key: Key) -> bool:
+    """Whether the Gateway only waits for Envoy's answer, as it does at every start."""
+    status = controller.engine.row(GATEWAY_STATUS, key)
+    conditions = status.conditions if status is not None else ()
+    return any(each.type == "Programmed" and each.reason == "Pending" for each in conditions)
+
+
+def _fields(view: ProblemView) -> dict[str, Any]:
+    return {name: getattr(view, name) for name in view.__struct_fields__}
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)

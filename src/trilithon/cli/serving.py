@@ -1,0 +1,74 @@
+"""Put together what serves: files, controller, Envoy, report, demo backends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from trilithon import __version__
+from trilithon.cli.demo_backends import DemoBackends, loopback_places
+from trilithon.cli.report import Report
+from trilithon.controller import Change, Controller, Event
+from trilithon.model.settings import Settings
+from trilithon.model.tables import BACKENDS
+from trilithon.resources.core import BackendResource
+from trilithon.sinks.envoy_binary import EnvoyBinary
+from trilithon.sinks.envoy_process import Launch
+from trilithon.sinks.runtime_directory import RuntimeDirectory
+from trilithon.sources.files import FileSource
+from trilithon.sources.follow import follow
+
+
+class Serving:
+    """One run over some manifests."""
+
+    def __init__(
+        self, paths: Sequence[Path], settings: Settings, envoy: EnvoyBinary, runtime: RuntimeDirectory, report: Report
+    ) -> None:
+        self.report = report
+        self._paths = tuple(paths)
+        self._settings = settings
+        self._envoy = envoy
+        self._runtime = runtime
+
+    async def run(self, stop: asyncio.Event, *, watch: bool, demo_backends: bool) -> None:
+        """Serve until ``stop`` is set and Envoy has drained. Raises OSError."""
+        source = FileSource(self._paths)
+        backends_changed = asyncio.Event()
+
+        def tell(event: Event) -> None:
+            self.report.tell(controller, event)
+            if isinstance(event, Change) and any(key.kind == "Backend" for key in event.upserted):
+                backends_changed.set()
+
+        controller = Controller(
+            source,
+            self._settings,
+            self._runtime,
+            lambda runtime: Launch(binary=self._envoy.path, directory=runtime.path, xds_socket=str(runtime.xds_socket)),
+            tell,
+            paths=tuple(map(str, self._paths)),
+        )
+        shown = ", ".join(map(str, self._paths))
+        self.report.say(f"trilithon {__version__} with Envoy {self._envoy.version} serves {shown}; Ctrl-C ends it")
+        async with DemoBackends(self.report.say) as demo:
+            covering: asyncio.Task[None] | None = None
+            if demo_backends:
+                # Before the first request can come: the files are looked at for this alone.
+                first = FileSource(self._paths).load().upserts.values()
+                await demo.cover(loopback_places(each for each in first if isinstance(each, BackendResource)))
+                covering = asyncio.create_task(_cover_changes(controller, demo, backends_changed), name="demo backends")
+            try:
+                await controller.run(stop, follow(source) if watch else None)
+            finally:
+                if covering is not None:
+                    covering.cancel()
+
+
+async def _cover_changes(controller: Controller, demo: DemoBackends, changed: asyncio.Event) -> None:
+    """Answer for Backends that are written later, too."""
+    while True:
+        await changed.wait()
+        changed.clear()
+        await demo.cover(loopback_places(controller.engine.rows(BACKENDS).values()))
