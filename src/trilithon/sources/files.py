@@ -46,11 +46,15 @@ class FileProblem(Struct, frozen=True, gc=False):
 
 
 class SourceChange(Struct, frozen=True):
-    """What one look found. ``problems`` are all that stand now; ``look_again``: call ``refresh`` in so many seconds."""
+    """What one look found. ``problems`` are all that stand now; ``look_again``: call ``refresh`` in so many seconds.
+
+    ``noticed`` is when the look began, by the source's clock.
+    """
 
     upserts: Mapping[Key, Resource]
     removals: frozenset[Key]
     problems: tuple[FileProblem, ...]
+    noticed: float
     look_again: float | None = None
 
     @property
@@ -117,9 +121,9 @@ class FileSource:
 
         Never raises for anything a file, a folder or its absence can do.
         """
+        now = self._clock()
         plan = None if changed is None or self._emptied or self._blanked else self._plan_for(changed)
         targets, vanished = plan or self._plan_everywhere()
-        now = self._clock()
         updates: dict[str, _File | None] = dict.fromkeys(vanished)
         by_inode = {self._files[shown].inode: shown for shown in vanished if self._files[shown].inode}
         for shown, found in targets.items():
@@ -135,6 +139,7 @@ class FileSource:
             upserts={key: resource for key, resource in changes.items() if resource is not None},
             removals=frozenset(key for key, resource in changes.items() if resource is None),
             problems=self.problems(),
+            noticed=now,
             look_again=max(0.0, HOLD_SECONDS - (now - min(since))) if since else None,
         )
 
@@ -160,8 +165,10 @@ class FileSource:
             mode = _mode(real)
             shown = self._shown.get(real)
             folder = self._scan.folders.get(real.parent)
+            if real in self._scan.links or not real.name.isprintable():
+                return None
             if mode == 0:
-                if real in self._scan.links or (shown and self._scan.links):
+                if shown and self._scan.links:
                     return None
                 if shown:
                     vanished.append(shown)
