@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envoy.config.accesslog.v3.accesslog_pb2 import ResponseFlagFilter
+from envoy.config.accesslog.v3.accesslog_pb2 import ComparisonFilter, ResponseFlagFilter
 from envoy.config.core.v3.config_source_pb2 import ApiVersion, ConfigSource
 from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions, HttpProtocolOptions
 from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
@@ -103,7 +103,11 @@ def _local_replies() -> LocalReplyConfig:
     """A share of requests without a valid backend is told the reason, as direct responses do."""
     config = LocalReplyConfig()
     mapper = config.mappers.add()
-    mapper.filter.response_flag_filter.CopyFrom(ResponseFlagFilter(flags=["NC"]))
+    is_missing, is_500 = mapper.filter.and_filter.filters.add(), mapper.filter.and_filter.filters.add()
+    is_missing.response_flag_filter.CopyFrom(ResponseFlagFilter(flags=["NC"]))
+    is_500.status_code_filter.comparison.op = ComparisonFilter.EQ
+    is_500.status_code_filter.comparison.value.default_value = 500
+    is_500.status_code_filter.comparison.value.runtime_key = "trilithon.never_set"
     mapper.body_format_override.text_format_source.inline_string = f"%RESP({REASON_HEADER})%\n"
     return config
 

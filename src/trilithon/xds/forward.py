@@ -20,7 +20,7 @@ REASON_HEADER = "x-trilithon-reason"
 _MILLION = 1_000_000
 _STREAM_IDLE_MILLISECONDS = 300_000
 
-# The request never reached a backend in these cases, so that trying again is safe for every method.
+# In these cases the request never reached a backend, so that trying again is safe whatever it asks for.
 _NOT_SENT = "connect-failure,refused-stream,reset-before-request"
 _DEFAULT_RETRIES = 2
 _MOST_RETRIES = 2**32 - 1
@@ -42,7 +42,7 @@ def fill_forward(route: Route, rule: Rule, match: Match, action: Forward) -> Non
     for mirror in rule.filters.mirrors:
         _fill_mirror(target, mirror)
     _fill_timeouts(target, rule)
-    _fill_retry(target.retry_policy, rule)
+    _fill_retry(target, rule)
 
 
 def fill_refusal(route: Route, status: int, problem: Problem | None) -> None:
@@ -136,11 +136,14 @@ def _fill_timeouts(target: RouteAction, rule: Rule) -> None:
         target.idle_timeout.FromMilliseconds(longest)
 
 
-def _fill_retry(target: RetryPolicy, rule: Rule) -> None:
-    target.MergeFrom(_RETRY)
+def _fill_retry(action: RouteAction, rule: Rule) -> None:
+    retry = rule.retry
+    if not rule.attempt_timeout and retry is None:
+        return  # The virtual host's policy holds.
+    target = action.retry_policy
+    target.MergeFrom(DEFAULT_RETRY)
     if rule.attempt_timeout:
         target.per_try_timeout.FromMilliseconds(rule.attempt_timeout)
-    retry = rule.retry
     if retry is None:
         return
     # The API allows more attempts than Envoy can count to.
@@ -155,6 +158,7 @@ def _fill_retry(target: RetryPolicy, rule: Rule) -> None:
 
 
 def _default_retry() -> RetryPolicy:
+    """What every route tries again that says nothing else."""
     policy = RetryPolicy(retry_on=_NOT_SENT, host_selection_retry_max_attempts=_HOST_SELECTION_ATTEMPTS)
     policy.num_retries.value = _DEFAULT_RETRIES
     predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
@@ -162,4 +166,4 @@ def _default_retry() -> RetryPolicy:
     return policy
 
 
-_RETRY = _default_retry()
+DEFAULT_RETRY = _default_retry()

@@ -12,8 +12,8 @@ def fill_match(target: RouteMatch, match: Match) -> None:
     """Write all conditions of a match.
 
     Envoy compares the path without the query and after normalising it: escaped unreserved characters are decoded,
-    other escapes stay as they are. Query parameters are compared as they were sent, still escaped, the first of a name;
-    headers of one name are joined by commas.
+    other escapes stay as they are. Query parameters are compared as they were sent, still escaped, the first of a name.
+    Of several headers of one name any may match, each for itself; "host" is compared with its port.
     """
     path = match.path
     if path.kind == "exact":

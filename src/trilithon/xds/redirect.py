@@ -37,8 +37,10 @@ _WELL_KNOWN = {"http": 80, "https": 443}
 def fill_redirect(target: RedirectAction, redirect: Redirect, match: Match) -> None:
     """Write all of a redirect but the port."""
     target.response_code = _CODES[redirect.status]
-    target.scheme_redirect = redirect.scheme or ""
-    target.host_redirect = redirect.hostname or ""
+    if redirect.scheme is not None:
+        target.scheme_redirect = redirect.scheme
+    if redirect.hostname is not None:
+        target.host_redirect = redirect.hostname
     if redirect.path is None:
         return
     if redirect.path.kind == "full":

@@ -11,6 +11,7 @@ from trilithon.model.listener import HostKey, RouteTableKey
 from trilithon.model.settings import Settings
 from trilithon.resources.meta import Key
 from trilithon.translate.hostnames import specificity, wider
+from trilithon.xds.forward import DEFAULT_RETRY
 from trilithon.xds.redirect import closed
 from trilithon.xds.route import entries
 from trilithon.xds.tables import BY_HOST, EncodedHost, EncodedMatch, Placed
@@ -29,7 +30,9 @@ def encode_virtual_host(settings: Settings, read: Read, host: HostKey) -> Encode
     """
     port = settings.bound_port(host.table.port)
     routes = b"".join([_routes(match, host.table, port) for match in _matches(read, host)])
-    return EncodedHost(host, as_entry(VirtualHost(name=host.hostname, domains=[host.hostname]), routes))
+    # Once here rather than in every route: it would be most of their bytes.
+    head = VirtualHost(name=host.hostname, domains=[host.hostname], retry_policy=DEFAULT_RETRY)
+    return EncodedHost(host, as_entry(head, routes))
 
 
 def empty_host(hostname: str) -> bytes:
