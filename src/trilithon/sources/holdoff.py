@@ -31,7 +31,9 @@ class Holdoff(Generic[What]):
         self._quiet = quiet
         self._longest = longest
         self._changed: set[What] = set()
-        self._due = self._latest = self._last = float("-inf")
+        self._due = self._last = float("-inf")
+        # By when the changes that are waiting now must be announced, whatever happens to them meanwhile.
+        self._latest: float | None = None
         self._gone: dict[What, float] = {}
         self._unfinished: dict[What, float] = {}
 
@@ -39,8 +41,8 @@ class Holdoff(Generic[What]):
         """Something has changed and is complete."""
         self._gone.pop(what, None)
         self._unfinished.pop(what, None)
-        is_alone = now - self._last >= self._quiet
-        if not self._changed:
+        if self._latest is None:
+            is_alone = now - self._last >= self._quiet
             self._latest = now if is_alone else now + self._longest
         self._changed.add(what)
         self._due = min(now + self._quiet, self._latest)
@@ -55,7 +57,12 @@ class Holdoff(Generic[What]):
     def unfinished(self, what: What, now: float) -> None:
         """Something changes and is not complete yet."""
         self._gone.pop(what, None)
-        self._unfinished.setdefault(what, now + self._longest)
+        latest = now + self._longest
+        if what in self._changed and self._latest is not None:
+            # A change that was waiting anyway does not wait longer because there is more of it.
+            latest = min(latest, max(self._latest, now + self._quiet))
+            self._changed.discard(what)
+        self._unfinished.setdefault(what, latest)
 
     def due(self) -> float | None:
         """When ``take`` will give something; None when nothing is waiting. A time in the past means now."""
@@ -76,4 +83,6 @@ class Holdoff(Generic[What]):
             taken.update(late)
         if taken:
             self._last = now
+            if not self._changed:
+                self._latest = None
         return frozenset(taken)

@@ -103,7 +103,8 @@ def _syntax(error: yaml.YAMLError, document: RawDocument) -> Unreadable:
     if not isinstance(error, yaml.MarkedYAMLError):
         return Unreadable("YAMLSyntax", 0, str(error))
     mark = error.problem_mark or error.context_mark
-    line = mark.line if mark else 0
+    # At the end of the text libyaml points behind the last line.
+    line = min(mark.line, document.text.rstrip().count(b"\n")) if mark else 0
     message = error.problem or "not YAML"
     if error.context:
         begun = error.context_mark.line if error.context_mark else line
