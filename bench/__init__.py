@@ -1,0 +1,1 @@
+"""Measure Trilithon side by side with Traefik, on one machine and in one run."""
