@@ -36,7 +36,6 @@ class Request(Struct, frozen=True):
     """One DeltaDiscoveryRequest. ``error`` is None for an acknowledgement; ``versions`` is what Envoy has already."""
 
     type_url: str
-    node: str = ""
     subscribe: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
     versions: Mapping[str, str] = {}

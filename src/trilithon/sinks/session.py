@@ -148,7 +148,6 @@ def _with_reason(request: Request) -> Request:
     line = " ".join(message.split()).strip(" :")
     return Request(
         type_url=request.type_url,
-        node=request.node,
         subscribe=request.subscribe,
         unsubscribe=request.unsubscribe,
         versions=request.versions,

@@ -1,0 +1,312 @@
+"""Serve delta ADS over gRPC: the sockets and timers around ``session``.
+
+Every method must be called in the loop that ``start`` ran in, except those that only change what is published, which
+may also be called before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
+
+import grpc.aio
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
+from msgspec import Struct
+
+from trilithon.model.proxy import Proxy, Rejected
+from trilithon.sinks.feed import Request, Response
+from trilithon.sinks.order import GRACE_SECONDS, ResourceKey
+from trilithon.sinks.session import Event, Published, Session, Tick
+from trilithon.xds.node import gateway_of
+from trilithon.xds.resource import XdsResource
+from trilithon.xds.wire import delta_resource, delta_response
+
+_SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+_METHOD = "DeltaAggregatedResources"
+_OPTIONS = (
+    # The configuration of a large Gateway is one message of tens of megabytes.
+    ("grpc.max_send_message_length", -1),
+    # A reconnecting Envoy lists all that it has: 100,000 names are about 8 MiB, and the default allows 4.
+    ("grpc.max_receive_message_length", 64 << 20),
+    # Two control planes on one address would share the Envoys at random.
+    ("grpc.so_reuseport", 0),
+    # An Envoy whose machine is gone does not say so; without this it would count as connected for hours.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Envoy pings too; by default gRPC takes more than one in 5 minutes for an attack.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
+# How long streams get to end by themselves when the server stops.
+_STOP_SECONDS = 1.0
+
+OnProxy = Callable[[Proxy], None]
+OnApplied = Callable[[str, int, float], None]
+
+
+class SessionStatus(Struct, frozen=True):
+    """One connected Envoy. ``since`` is Unix time; ``wanted`` and ``acked`` count the resources that it asked for."""
+
+    node: str
+    gateway: str
+    since: float
+    applied: int
+    wanted: int
+    acked: int
+    rejected: tuple[Rejected, ...]
+
+
+class _Stream:
+    """One open stream: its session, what is to be written to it, and its next timer."""
+
+    def __init__(self, node: str, grace: float) -> None:
+        self.node = node
+        self.gateway = gateway_of(node)
+        self.since = time.time()
+        self.session = Session(grace)
+        # One response of each type at most: the session sends no other before the answer. None ends the stream.
+        self.outbox: asyncio.Queue[Response | None] = asyncio.Queue()
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class _Gateway:
+    """What is published for one Gateway, and who listens."""
+
+    def __init__(self, name: str) -> None:
+        self.resources: dict[ResourceKey, XdsResource] = {}
+        # None: never published, or forgotten.
+        self.revision: int | None = None
+        self.published_at: dict[int, float] = {}
+        self.applied = 0
+        self.streams: list[_Stream] = []
+        self.proxy = Proxy(name)
+
+
+class XdsServer:
+    """Sends every Gateway's resources to the Envoys that name the Gateway in their node id (see ``xds.node``).
+
+    address: the path of a unix socket, or "host:port". on_proxy is told what the Envoys of a Gateway say, whenever that
+    changes; on_applied the Gateway, the revision and the seconds since its publication, when every connected Envoy has
+    answered for everything up to that revision. Both are called in the loop, never from within ``publish``.
+    grace: seconds for which Envoys keep a cluster that no route names any more; above zero.
+    """
+
+    def __init__(
+        self, address: str | Path, *, on_proxy: OnProxy, on_applied: OnApplied, grace: float = GRACE_SECONDS
+    ) -> None:
+        self._address = str(address)
+        self._on_proxy = on_proxy
+        self._on_applied = on_applied
+        self._grace = grace
+        self._gateways: dict[str, _Gateway] = {}
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> None:
+        """Open the socket. Publish what is known before: an Envoy that finds nothing waits."""
+        server = grpc.aio.server(options=_OPTIONS)
+        handler = grpc.stream_stream_rpc_method_handler(
+            self._serve, request_deserializer=DeltaDiscoveryRequest.FromString, response_serializer=_as_it_is
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}),))
+        self._bind(server)
+        await server.start()
+        self._server = server
+
+    def _bind(self, server: grpc.aio.Server) -> None:
+        if "/" not in self._address:
+            server.add_insecure_port(self._address)
+            return
+        server.add_insecure_port(f"unix:{self._address}")
+        # Private keys pass through it.
+        Path(self._address).chmod(0o600)
+
+    async def stop(self) -> None:
+        """End all streams and close the socket; Envoys serve on with what they have."""
+        for gateway in self._gateways.values():
+            _end(gateway.streams)
+        if self._server is not None:
+            await self._server.stop(_STOP_SECONDS)
+            self._server = None
+
+    def publish(
+        self, gateway: str, upserts: Iterable[XdsResource], removals: Iterable[ResourceKey], revision: int
+    ) -> None:
+        """Change what the Envoys of this Gateway ("namespace/name") shall have.
+
+        The first publication of a Gateway carries everything: what an Envoy has and is not in it goes. Revisions rise.
+        A resource both removed and upserted is upserted.
+        """
+        state = self._gateway(gateway)
+        upserted = {(resource.type_url, resource.name): resource for resource in upserts}
+        removed = tuple(key for key in removals if key not in upserted)
+        state.resources.update(upserted)
+        for key in removed:
+            state.resources.pop(key, None)
+        published = Published(revision, tuple(upserted.values()), removed)
+        state.revision = revision
+        if not state.streams:
+            state.published_at.clear()
+        state.published_at[revision] = time.monotonic()
+        for stream in state.streams:
+            self._handle(stream, published)
+        if state.streams:
+            asyncio.get_running_loop().call_soon(self._tell, gateway)
+
+    def forget(self, gateway: str) -> None:
+        """The Gateway is gone. Its Envoys keep what they have, reconnect, and are told nothing."""
+        state = self._gateways.pop(gateway, None)
+        if state is not None and state.streams:
+            _end(state.streams)
+            self._on_proxy(Proxy(gateway))
+
+    def sessions(self) -> tuple[SessionStatus, ...]:
+        """The connected Envoys, also those of Gateways that nobody published."""
+        return tuple(
+            SessionStatus(
+                stream.node,
+                stream.gateway,
+                stream.since,
+                stream.session.applied,
+                *stream.session.counts(),
+                stream.session.rejected(),
+            )
+            for _, state in sorted(self._gateways.items())
+            for stream in state.streams
+        )
+
+    # --- streams ---
+
+    async def _serve(
+        self,
+        requests: AsyncIterator[DeltaDiscoveryRequest],
+        context: grpc.aio.ServicerContext[DeltaDiscoveryRequest, bytes],
+    ) -> None:
+        first = await anext(requests, None)
+        if first is None:
+            return
+        if not first.node.id:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request must name its node")
+        stream = _Stream(first.node.id, self._grace)
+        self._join(stream)
+        ends = (
+            asyncio.create_task(self._read(stream, first, requests)),
+            asyncio.create_task(_write(stream, context)),
+        )
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in ends:
+                task.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+            self._leave(stream)
+
+    async def _read(
+        self, stream: _Stream, first: DeltaDiscoveryRequest, requests: AsyncIterator[DeltaDiscoveryRequest]
+    ) -> None:
+        self._receive(stream, first)
+        async for request in requests:
+            self._receive(stream, request)
+
+    def _receive(self, stream: _Stream, message: DeltaDiscoveryRequest) -> None:
+        self._handle(
+            stream,
+            Request(
+                message.type_url,
+                subscribe=tuple(message.resource_names_subscribe),
+                unsubscribe=tuple(message.resource_names_unsubscribe),
+                versions=dict(message.initial_resource_versions),
+                nonce=message.response_nonce,
+                error=message.error_detail.message if message.HasField("error_detail") else None,
+            ),
+        )
+        self._tell(stream.gateway)
+
+    def _join(self, stream: _Stream) -> None:
+        state = self._gateway(stream.gateway)
+        state.streams.append(stream)
+        if state.revision is not None:
+            self._handle(stream, Published(state.revision, tuple(state.resources.values())))
+
+    def _leave(self, stream: _Stream) -> None:
+        if stream.timer is not None:
+            stream.timer.cancel()
+        state = self._gateways.get(stream.gateway)
+        if state is None or stream not in state.streams:
+            return
+        state.streams.remove(stream)
+        self._tell(stream.gateway)
+        if not state.streams and state.revision is None:
+            del self._gateways[stream.gateway]
+
+    def _handle(self, stream: _Stream, event: Event) -> None:
+        now = asyncio.get_running_loop().time()
+        for response in stream.session.handle(event, now):
+            stream.outbox.put_nowait(response)
+        if stream.timer is not None:
+            stream.timer.cancel()
+        at = stream.session.wake_at
+        stream.timer = None if at is None else asyncio.get_running_loop().call_at(at, self._tick, stream)
+
+    def _tick(self, stream: _Stream) -> None:
+        self._handle(stream, Tick())
+        self._tell(stream.gateway)
+
+    # --- what is known of the Envoys ---
+
+    def _gateway(self, name: str) -> _Gateway:
+        state = self._gateways.get(name)
+        if state is None:
+            state = self._gateways[name] = _Gateway(name)
+        return state
+
+    def _tell(self, gateway: str) -> None:
+        state = self._gateways.get(gateway)
+        if state is None:
+            return
+        proxy = _proxy_of(gateway, [stream.session for stream in state.streams])
+        if proxy != state.proxy:
+            state.proxy = proxy
+            self._on_proxy(proxy)
+        applied = min((stream.session.applied for stream in state.streams), default=0)
+        if applied > state.applied:
+            state.applied = applied
+            since = state.published_at[applied]
+            # Those below were delivered together with this one.
+            state.published_at = {revision: at for revision, at in state.published_at.items() if revision >= applied}
+            self._on_applied(gateway, applied, time.monotonic() - since)
+
+
+def _proxy_of(gateway: str, sessions: list[Session]) -> Proxy:
+    if not sessions:
+        return Proxy(gateway)
+    first, *others = (session.listeners() for session in sessions)
+    return Proxy(
+        gateway,
+        len(sessions),
+        tuple(sorted((name, held) for name, held in first.items() if all(each.get(name) == held for each in others))),
+        tuple(sorted({rejected for session in sessions for rejected in session.rejected()})),
+    )
+
+
+async def _write(stream: _Stream, context: grpc.aio.ServicerContext[DeltaDiscoveryRequest, bytes]) -> None:
+    while (response := await stream.outbox.get()) is not None:
+        await context.write(_encoded(response))
+
+
+def _encoded(response: Response) -> bytes:
+    type_url = response.type_url
+    entries = (delta_resource(type_url, each.name, each.version, each.chunks) for each in response.resources)
+    return delta_response(type_url, response.nonce, entries, response.removed)
+
+
+def _end(streams: Iterable[_Stream]) -> None:
+    for stream in streams:
+        stream.outbox.put_nowait(None)
+
+
+def _as_it_is(message: bytes) -> bytes:
+    return message
