@@ -161,7 +161,7 @@ def _default_retry() -> RetryPolicy:
     """What every route tries again that says nothing else."""
     policy = RetryPolicy(retry_on=_NOT_SENT, host_selection_retry_max_attempts=_HOST_SELECTION_ATTEMPTS)
     policy.num_retries.value = _DEFAULT_RETRIES
-    predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
+    predicate = policy.retry_host_predicate.add(name="previous-hosts")
     predicate.typed_config.Pack(PreviousHostsPredicate())
     return policy
 

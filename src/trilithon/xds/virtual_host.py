@@ -30,7 +30,8 @@ def encode_virtual_host(settings: Settings, read: Read, host: HostKey) -> Encode
     """
     port = settings.bound_port(host.table.port)
     routes = b"".join([_routes(match, host.table, port) for match in _matches(read, host)])
-    # Once here rather than in every route: it would be most of their bytes.
+    # Once here rather than in every route, most of whose bytes it would be. A cluster could hold it, too, and would
+    # then outrank the policies of routes.
     head = VirtualHost(name=host.hostname, domains=[host.hostname], retry_policy=DEFAULT_RETRY)
     return EncodedHost(host, as_entry(head, routes))
 
