@@ -39,13 +39,35 @@ def expected(what: dict[str, int]) -> dict[tuple[str, str], int]:
 
 
 STANDARD_EXAMPLES = {
-    **{"GatewayClass": 4, "Gateway": 22, "HTTPRoute": 48, "ReferenceGrant": 3, "Namespace": 11},
-    **{"BackendTLSPolicy": 2, "GRPCRoute": 7, "ListenerSet": 2, "TCPRoute": 1, "TLSRoute": 2, "UDPRoute": 1},
+    "GatewayClass": 4,
+    "Gateway": 22,
+    "HTTPRoute": 48,
+    "ReferenceGrant": 3,
+    "Namespace": 11,
+    "BackendTLSPolicy": 2,
+    "GRPCRoute": 7,
+    "ListenerSet": 2,
+    "TCPRoute": 1,
+    "TLSRoute": 2,
+    "UDPRoute": 1,
 }
 CONFORMANCE = {
-    **{"GatewayClass": 1, "Gateway": 96, "HTTPRoute": 142, "ReferenceGrant": 30, "Namespace": 12, "Service": 59},
-    **{"EndpointSlice": 4, "ConfigMap": 2, "Secret": 2, "Deployment": 39},
-    **{"BackendTLSPolicy": 21, "GRPCRoute": 8, "ListenerSet": 24, "TCPRoute": 10, "TLSRoute": 19, "UDPRoute": 11},
+    "GatewayClass": 1,
+    "Gateway": 96,
+    "HTTPRoute": 142,
+    "ReferenceGrant": 30,
+    "Namespace": 12,
+    "Service": 59,
+    "EndpointSlice": 4,
+    "ConfigMap": 2,
+    "Secret": 2,
+    "Deployment": 39,
+    "BackendTLSPolicy": 21,
+    "GRPCRoute": 8,
+    "ListenerSet": 24,
+    "TCPRoute": 10,
+    "TLSRoute": 19,
+    "UDPRoute": 11,
 }
 
 
