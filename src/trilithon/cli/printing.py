@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -86,6 +87,5 @@ def _escaped(text: str) -> str:
 
 def is_terminal() -> bool:
     """Whether people read this: standard output is a terminal, and colour was not declined."""
-    stream = click.get_text_stream("stdout")
     context = click.get_current_context(silent=True)
-    return stream.isatty() and (context is None or context.color is not False)
+    return sys.stdout.isatty() and (context is None or context.color is not False)

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from difflib import SequenceMatcher
+
 from trilithon.incremental import Engine
 from trilithon.inspect.decision import Lost
 from trilithon.inspect.matching import path_matches
 from trilithon.inspect.request import Request, canonical_path
 from trilithon.model.rule import PathMatch
-from trilithon.model.tables import RULES
+from trilithon.model.tables import ROUTES, RULES
 
 
 def closest_first(engine: Engine, request: Request, lost: tuple[Lost, ...]) -> tuple[Lost, ...]:
-    """One candidate per rule: first those whose path fits, then those whose path shares most, then whole routes."""
+    """One candidate per rule: first those whose path fits, then those whose path shares most, then whole routes.
+
+    Routes for other hostnames come last, the most similar hostname first: it may be the one that was meant.
+    """
     path = canonical_path(request.path)
-    order = sorted(lost, key=lambda each: _distance(engine, path, each))
+    order = sorted(lost, key=lambda each: _distance(engine, request.host, path, each))
     return tuple({(each.route, each.rule): each for each in reversed(order)}.values())[::-1]
 
 
-def _distance(engine: Engine, path: str, lost: Lost) -> tuple[int, int]:
+def _distance(engine: Engine, host: str, path: str, lost: Lost) -> tuple[int, float]:
     condition = _path_of(engine, lost)
     if condition is None:
-        return 2, 0
+        route = engine.row(ROUTES, lost.route)
+        hostnames = route.spec.hostnames if route is not None else ()
+        return 2, -max((SequenceMatcher(None, host, name).ratio() for name in hostnames), default=0.0)
     if path_matches(condition, path):
         # The longer the condition, the closer it was.
         return 0, -len(condition.value)

@@ -1,0 +1,5 @@
+"""``python -m trilithon``."""
+
+from trilithon.cli.main import main
+
+main()
