@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct, inspect
 
-from trilithon.resources.wording import Finding, counted, described, join, meant, quoted
+from trilithon.resources.wording import Finding, counted, described, join, meant, number, quoted
 
 MAX_HINTS = 50
 
@@ -142,7 +142,7 @@ class _Walk:
             return self._wrong_type(value, whole, path)
         low, high = expected.ge, expected.le
         if (low is not None and value < low) or (high is not None and value > high):
-            what = "this number" if self.secret else described(value).removeprefix("the number ")
+            what = "the number" if self.secret else f"the number {number(value)}"
             bounds = f"between {low} and {high}" if high is not None else f"at least {low}"
             return self._say("InvalidValue", path, f"{what} is not {bounds}")
         return True

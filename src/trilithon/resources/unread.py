@@ -44,7 +44,7 @@ def _text(value: object, field: str, hint: str) -> list[Finding]:
 
 def _version_of(kind: object) -> str:
     versions = [known.api_versions[0] for known in KINDS if known.name == kind]
-    return f"a {kind} has {versions[0]}" if versions else ""
+    return f"the apiVersion of {kind} is {versions[0]}" if versions else ""
 
 
 def _names(group: str) -> set[str]:

@@ -57,7 +57,7 @@ def described(value: object, *, secret: bool = False) -> str:
         case bool():
             return "true or false" if secret else f"the value {str(value).lower()}"
         case int() | float():
-            return "a number" if secret else f"the number {printable(_number(value))}"
+            return "a number" if secret else f"the number {number(value)}"
         case list():
             return "a list"
         case dict():
@@ -66,11 +66,9 @@ def described(value: object, *, secret: bool = False) -> str:
             return f"a value of type {type(value).__name__}"
 
 
-def _number(value: float) -> str:
-    # Python refuses to print whole numbers of several thousand digits.
-    if isinstance(value, int) and value.bit_length() > 1000:
-        return "of more than 300 digits"
-    return str(value)
+def number(value: float) -> str:
+    """The number as text; Python refuses to print whole numbers of several thousand digits."""
+    return "beyond 300 digits" if isinstance(value, int) and value.bit_length() > 1000 else str(value)
 
 
 def nearest(name: str, names: Iterable[str], *, likeness: float = 0.7) -> str:
@@ -88,8 +86,8 @@ def meant(name: str, names: Iterable[str]) -> str:
     return f"did you mean {close}?" if close else ""
 
 
-def counted(number: int, word: str) -> str:
+def counted(count: int, word: str) -> str:
     """The number with the word in singular or plural."""
-    return (
-        f"{number} {word}" if number == 1 else f"{number} {word[:-1]}ies" if word.endswith("y") else f"{number} {word}s"
-    )
+    if count == 1:
+        return f"1 {word}"
+    return f"{count} {word[:-1]}ies" if word.endswith("y") else f"{count} {word}s"
