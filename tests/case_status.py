@@ -3,11 +3,11 @@
 The subject is ``GatewayClass name``, ``Gateway ns/name``, ``Gateway ns/name listener NAME``, or a route and one of its
 parents: ``HTTPRoute ns/name @ ns/gateway``, with ``/section`` and ``:port`` where the parentRef has them.
 
-Conditions: ``Accepted`` is true for its usual reason, ``Accepted (Reason)`` for another, ``not Accepted (Reason)`` false,
-and ``saying "text"`` may follow. What a line does not mention is in order: a condition that should be true is, and one
-that tells of trouble (Conflicted, PartiallyInvalid, OverlappingTLSConfig) is not. Also: ``2 attached``, ``supported kinds
-HTTPRoute``, ``no supported kinds``, ``address 127.0.0.1``, ``claims FEATURE``, ``claims not FEATURE``, ``in order`` (nothing
-to mention) and ``no status``.
+Conditions: ``Accepted`` is true for its usual reason, ``Accepted (Reason)`` for another, ``not Accepted (Reason)``
+false, and ``saying 'text'`` may follow. What a line does not mention is in order: a condition that should be true is,
+and one that tells of trouble (Conflicted, PartiallyInvalid, OverlappingTLSConfig) is not. Also: ``2 attached``,
+``supported kinds HTTPRoute``, ``no supported kinds``, ``address 127.0.0.1``, ``claims FEATURE``,
+``claims not FEATURE``, ``in order`` (nothing to mention) and ``no status``.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from tests.casefile import CaseError, Line
 from trilithon.incremental import Engine
 from trilithon.resources.meta import Key, ParentReference
 from trilithon.resources.problem import Problem
-from trilithon.status.conditions import Condition
-from trilithon.status.problems import CLASS_PROBLEMS, GATEWAY_PROBLEMS, ROUTE_PROBLEMS
 from trilithon.status.class_ import CLASS_STATUS
+from trilithon.status.conditions import Condition
 from trilithon.status.gateway import GATEWAY_STATUS
+from trilithon.status.problems import CLASS_PROBLEMS, GATEWAY_PROBLEMS, ROUTE_PROBLEMS
 from trilithon.status.route import ROUTE_STATUS
 
 _LINE = re.compile(
     r"(?P<kind>GatewayClass|Gateway|[A-Z]\w+Route) (?:(?P<namespace>[a-z0-9-]+)/)?(?P<name>[a-z0-9.-]+)"
     r"(?: listener (?P<listener>\S+)| @ (?P<parent>\S+))?: (?P<words>.+)"
 )
-_CONDITION = re.compile(r'(?P<no>not )?(?P<type>[A-Z]\w+)(?: \((?P<reason>\w+)\))?(?: saying "(?P<text>[^"]+)")?')
-_WORD = re.compile(r'(?:[^,"]|"[^"]*")+')
+_CONDITION = re.compile(r"(?P<no>not )?(?P<type>[A-Z]\w+)(?: \((?P<reason>\w+)\))?(?: saying '(?P<text>[^']+)')?")
+_WORD = re.compile(r"(?:[^,']|'[^']*')+")
 _TROUBLE = ("Conflicted", "PartiallyInvalid", "OverlappingTLSConfig")
 _PROBLEM = re.compile(
     r"(?P<kind>[A-Z]\w+) (?:(?P<namespace>[a-z0-9-]+)/)?(?P<name>[a-z0-9.-]+)(?: (?P<path>\S+))?: (?P<code>\w+)"
@@ -66,7 +66,7 @@ def _differences(line: Line, words: list[str], subject: _Subject) -> Iterator[st
     by_type = {condition.type: condition for condition in subject.conditions}
     mentioned: set[str] = set()
     for word in words:
-        if word == "in order" or word in subject.facts:
+        if word == "in order" or word in subject.facts or _is_not_claimed(word, subject.facts):
             continue
         if _is_fact(word):
             yield f"not {word!r}: {', '.join(sorted(fact for fact in subject.facts if _kind(fact) == _kind(word)))}"
@@ -82,6 +82,10 @@ def _differences(line: Line, words: list[str], subject: _Subject) -> Iterator[st
         usual = condition.status == "False" if condition.type in _TROUBLE else condition.reason == condition.type
         if not usual:
             yield f"it is also {_shown(condition)}"
+
+
+def _is_not_claimed(word: str, facts: frozenset[str]) -> bool:
+    return word.startswith("claims not ") and f"claims {word.removeprefix('claims not ')}" not in facts
 
 
 def _is_fact(word: str) -> bool:
@@ -106,14 +110,17 @@ def _difference(line: Line, found: re.Match[str], condition: Condition | None) -
 
 def _shown(condition: Condition) -> str:
     sign = {"True": "", "False": "not ", "Unknown": "unknown "}[condition.status]
-    return f'{sign}{condition.type} ({condition.reason}) saying "{condition.message}"'
+    return f"{sign}{condition.type} ({condition.reason}) saying '{condition.message}'"
 
 
 def _subject(engine: Engine, found: re.Match[str]) -> _Subject | None:
     key = Key(found["kind"], found["namespace"] or "", found["name"])
     if key.kind == "GatewayClass":
         class_ = engine.row(CLASS_STATUS, key)
-        return class_ and _Subject(class_.conditions, frozenset(f"claims {name}" for name in class_.supported_features))
+        claims = (
+            frozenset(f"claims {name}" for name in class_.supported_features) if class_ is not None else frozenset()
+        )
+        return _Subject(class_.conditions, claims) if class_ is not None else None
     if key.kind == "Gateway":
         return _gateway(engine, key, found["listener"])
     status = engine.row(ROUTE_STATUS, key)

@@ -81,7 +81,7 @@ class Envoy(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """One state of a case: what comes and goes, and what then holds. ``refused`` are manifests that were no resource."""
+    """One state of a case: what comes and goes, and what then holds. ``refused`` is what is wrong with manifests."""
 
     title: str
     upserts: tuple[Any, ...]

@@ -6,7 +6,7 @@ Each way must end with the same tables as a rebuild, and with what the case expe
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from tests import case_requests, case_status
-from tests.casefile import CASES, Case, CaseError, Envoy, State, load, paths
+from tests.casefile import CASES, Case, CaseError, Envoy, Line, State, load, paths
 from trilithon import pipeline
 from trilithon.incremental import Changes, Edit, Engine, Table
 from trilithon.model.proxy import Proxy, Rejected
@@ -45,17 +45,21 @@ def test_case(path: Path) -> None:
         if state.expect.recomputed is not None:
             assert changes.recomputed <= state.expect.recomputed, f"{state.title}: {changes.recomputed_in}"
         rebuilt.append(at_once.tables())
-    _in_turn(case, rebuilt, lambda objects: objects, "one by one")
+    _in_turn(case, rebuilt, None)
     for seed in range(SHUFFLES):
-        _in_turn(case, rebuilt, lambda objects, seed=seed: _shuffled(objects, seed), f"shuffled with seed {seed}")
+        _in_turn(case, rebuilt, random.Random(seed))
     _removed_and_restored(at_once, case.states[-1], rebuilt[-1])
 
 
-def _in_turn(case: Case, rebuilt: Sequence[object], order: Callable[[list[Any]], list[Any]], way: str) -> None:
+def _in_turn(case: Case, rebuilt: Sequence[object], shuffle: random.Random | None) -> None:
     """Each object on its own, Envoy answering in between."""
+    way = "one by one" if shuffle is None else "shuffled"
     world = _World(case.settings)
     for state, expected in zip(case.states, rebuilt, strict=True):
-        for each in order([*state.upserts, *state.removals]):
+        turns = [*state.upserts, *state.removals]
+        if shuffle is not None:
+            shuffle.shuffle(turns)
+        for each in turns:
             world.change(() if isinstance(each, Key) else (each,), (each,) if isinstance(each, Key) else (), WHOLE)
         world.change((), (), state.envoy)
         world.holds(state, way)
@@ -70,11 +74,6 @@ def _removed_and_restored(world: _World, state: State, rebuilt: object) -> None:
         world.change((resource,), (), state.envoy)
         assert world.tables() == rebuilt, f"{key} was removed and restored"
     world.holds(state, "after every object was away")
-
-
-def _shuffled(objects: list[Any], seed: int) -> list[Any]:
-    random.Random(seed).shuffle(objects)
-    return objects
 
 
 class _World:
@@ -164,6 +163,6 @@ def test_every_table_is_compared() -> None:
 )
 def test_a_request_line_that_cannot_be_read_is_an_error(text: str, message: str) -> None:
     world = _World(Settings())
-    line = msgspec.convert({"text": text, "place": "x.yaml:3"}, case_requests.Line)
+    line = Line(text, "x.yaml:3")
     with pytest.raises(CaseError, match=rf"^x.yaml:3: .*{message}"):
         case_requests.check(Translation(world.engine, world.settings), line)
