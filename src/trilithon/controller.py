@@ -297,6 +297,8 @@ class Controller:
         self, taken: Sequence[Edit[Any, Any]], changes: Changes, settled: float, noticed: float, behind: set[str]
     ) -> None:
         keys = [edit for edit in taken if edit.table is not PROXIES]
+        if not keys:
+            return
         change = Change(
             upserted=tuple(edit.key for edit in keys if edit.row is not None),
             removed=tuple(edit.key for edit in keys if edit.row is None),

@@ -292,7 +292,6 @@ def test_headers_are_modified_per_backend() -> None:
     [
         pytest.param(redirect(), "FilterInBackendRef", "", id="RequestRedirect"),
         pytest.param(rewrite(hostname="a.test"), "FilterInBackendRef", "", id="URLRewrite"),
-        pytest.param(cors(allowOrigins=["*"]), "FilterInBackendRef", "", id="CORS"),
         pytest.param(mirror(), "FilterInBackendRef", "", id="RequestMirror"),
         pytest.param(AUTH, "ExternalAuthUnsupported", "", id="ExternalAuth"),
         pytest.param(EXTENSION, "ExtensionKindUnknown", ".extensionRef", id="ExtensionRef"),
@@ -306,6 +305,18 @@ def test_what_cannot_be_done_for_one_of_several_backends_drops_the_rule(
 ) -> None:
     rule = rule_with(backendRefs=[WEB, {**WEB, "filters": [written]}])
     assert refused(rule) == [(code, f"spec.rules[0].backendRefs[1].filters[0]{field}")]
+
+
+def test_cors_is_per_backend() -> None:
+    rule = rule_with(backendRefs=[{**WEB, "filters": [cors(allowOrigins=["*"])]}, WEB])
+    assert isinstance(rule.action, Forward)
+    assert rule.filters.cors is None
+    assert [share.filters.cors for share in rule.action.shares] == [Cors(("*",), (), (), (), False, 5), None]
+
+
+def test_cors_of_the_only_backend_is_that_of_the_rule() -> None:
+    rule = rule_with(backendRefs=[{**WEB, "filters": [cors(allowOrigins=["*"])]}])
+    assert rule.filters.cors == Cors(("*",), (), (), (), False, 5)
 
 
 def test_a_mirror_of_the_only_backend_mirrors_the_rule() -> None:

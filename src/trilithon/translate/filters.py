@@ -56,7 +56,7 @@ IN_RULE = frozenset(
     }
 )
 # Envoy has these per backend; ExtensionRef and ExternalAuth are here to be refused by their own names.
-IN_BACKEND = frozenset({"RequestHeaderModifier", "ResponseHeaderModifier", "ExtensionRef", "ExternalAuth"})
+IN_BACKEND = frozenset({"RequestHeaderModifier", "ResponseHeaderModifier", "CORS", "ExtensionRef", "ExternalAuth"})
 # A mirror of a rule's only backend mirrors the rule.
 IN_ONLY_BACKEND = IN_BACKEND | {"RequestMirror"}
 

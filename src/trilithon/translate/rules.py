@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from trilithon.incremental import Read
 from trilithon.model import problem as mistakes
-from trilithon.model.rule import Action, Filters, Forward, Match, Mirror, Refuse, Retry, Rule, Rules, Share
+from trilithon.model.rule import Action, Cors, Filters, Forward, Match, Mirror, Refuse, Retry, Rule, Rules, Share
 from trilithon.resources.duration import parse_duration
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
@@ -60,7 +60,7 @@ def _rule(read: Read, route: Key, index: int, written: HTTPRouteRule) -> Rule:
             response_headers=filters.response_headers,
             rewrite=filters.rewrite,
             mirrors=(*filters.mirrors, *in_backends.filters.mirrors),
-            cors=filters.cors,
+            cors=filters.cors or in_backends.filters.cors,
         ),
         action=action,
         request_timeout=_timeout(written.timeouts.request if written.timeouts else None),
@@ -82,17 +82,26 @@ def _shares(read: Read, route: Key, written: HTTPRouteRule, at: str) -> tuple[tu
     refusals: list[Problem] = []
     problems: list[Problem] = []
     mirrors: tuple[Mirror, ...] = ()
-    supported = IN_ONLY_BACKEND if len(written.backend_refs) == 1 else IN_BACKEND
+    cors: Cors | None = None
+    is_only = len(written.backend_refs) == 1
+    supported = IN_ONLY_BACKEND if is_only else IN_BACKEND
     for index, ref in enumerate(written.backend_refs):
         where = f"{at}.backendRefs[{index}]"
         backend, problem = backend_of(read, route, ref, where)
         effect = filters_of(read, route, ref.filters, where, supported)
-        own = Filters(request_headers=effect.filters.request_headers, response_headers=effect.filters.response_headers)
+        changed = effect.filters
+        own = Filters(
+            request_headers=changed.request_headers,
+            response_headers=changed.response_headers,
+            cors=None if is_only else changed.cors,
+        )
         shares.append(Share(index, ref.weight, backend, problem, own, described(route, ref)))
         refusals += effect.refusals
         problems += effect.problems
-        mirrors = effect.filters.mirrors
-    effect = Effect(filters=Filters(mirrors=mirrors), refusals=tuple(refusals), problems=tuple(problems))
+        mirrors = changed.mirrors
+        # What is said of a rule's only backend is said of the rule.
+        cors = changed.cors if is_only else None
+    effect = Effect(filters=Filters(mirrors=mirrors, cors=cors), refusals=tuple(refusals), problems=tuple(problems))
     return tuple(shares), effect
 
 
