@@ -14,6 +14,7 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
+from tests.sinks import plain_ads
 from tests.system.client import fetch
 from tests.system.harness import SteadyLoad, backends, free_port, serves, status_of, until
 from trilithon.model.proxy import Proxy
@@ -326,8 +327,16 @@ async def test_an_envoy_that_loses_the_control_plane_while_clusters_warm_up_reco
         first = (cluster("a"), endpoints("a", servers["one"].port), listener("l", port, "t"), table("t", "a"))
         async with plane(runtime, *first) as edge:
             await serves(port)
-            for seconds in range(2, 7):
-                # The stream ends somewhere between the cluster, its endpoints and the acknowledgement.
-                edge.publish(cluster("a", seconds))
-                await edge.restart()
+            await edge.server.stop()
+            changed = cluster("a", 2)
+            # Another control plane changes the cluster and owes its endpoints when it ends.
+            async with plain_ads.serving(edge.path, {CLUSTER: [("a", Cluster.FromString(b"".join(changed.chunks)))]}):
+
+                async def is_warming() -> bool:
+                    return await edge.stat("cluster_manager.warming_clusters") == 1
+
+                await until(is_warming)
+            edge.wanted[CLUSTER, "a"] = changed
+            await edge.restart()
+            assert not await is_warming()
             assert await status_of(port) == 200
