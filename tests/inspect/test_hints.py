@@ -42,6 +42,7 @@ CART = "name: cart, port: 80"
             id="a grant for another name is no consent",
         ),
         pytest.param((service("carts"),), 'did you mean "carts"?', id="a letter differs"),
+        pytest.param((service("crat"),), 'did you mean "crat"?', id="letters are in another order"),
         pytest.param((service("web"),), "the Services of namespace shop are: web", id="nothing is alike"),
         pytest.param((), "namespace shop has no Service", id="there is nothing"),
     ],
@@ -79,7 +80,7 @@ def test_a_grant_that_does_not_cover_a_reference_is_named() -> None:
 @pytest.mark.parametrize(
     ("parent", "expected"),
     [
-        pytest.param("name: wg, namespace: infra", "the Gateways are: infra/gw", id="unlike any"),
+        pytest.param("name: far, namespace: infra", "the Gateways are: infra/gw", id="unlike any"),
         pytest.param(
             "name: gw", "a Gateway of that name is in namespace infra: add namespace: infra", id="another namespace"
         ),

@@ -129,7 +129,7 @@ class TextReport:
     def _change(self, event: Change) -> str:
         if not self._has_loaded:
             self._has_loaded = True
-            what = f"{len(event.upserted)} objects read"
+            what = "everything read"
         else:
             what = _what_changed(event)
         cost = f"{event.recomputed} rows recomputed in {_milliseconds(event.settled):g} ms"

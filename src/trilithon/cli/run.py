@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from trilithon.cli.main import INTERRUPTED, EnvironmentLacks
 
 if TYPE_CHECKING:
     from trilithon.cli.serving import Serving
+    from trilithon.sinks.runtime_directory import RuntimeDirectory
 
 PORT_OFFSETS = click.IntRange(0, 65534)
 
@@ -69,27 +71,25 @@ def command(
     settings = Settings(address=address, port_offset=port_offset)
     serving = Serving(tuple(paths), settings, envoy, runtime, report_for(log_format))
     try:
-        return asyncio.run(_until_signalled(serving, watch=watch, demo_backends=demo_backends))
-    except asyncio.CancelledError:
-        return INTERRUPTED
+        return asyncio.run(_until_signalled(serving, runtime, watch=watch, demo_backends=demo_backends))
     except OSError as error:
         raise EnvironmentLacks(f"cannot serve: {error}") from error
     finally:
         runtime.remove()
 
 
-async def _until_signalled(serving: Serving, *, watch: bool, demo_backends: bool) -> int:
+async def _until_signalled(serving: Serving, runtime: RuntimeDirectory, *, watch: bool, demo_backends: bool) -> int:
     """Serve until a signal; the second signal does not wait for anything."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
 
     def end() -> None:
-        if stop.is_set() and task is not None:
-            task.cancel()
-        else:
-            serving.report.ending()
-            stop.set()
+        if stop.is_set():
+            # Whatever still waits for requests is left behind; the Envoys end with this process.
+            runtime.remove()
+            os._exit(INTERRUPTED)
+        serving.report.ending()
+        stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)

@@ -76,9 +76,10 @@ def _keys(engine: Engine, kind: str) -> list[Key]:
 
 
 def _close(name: str, names: Iterable[str]) -> str:
-    """The name meant by a misspelt one, or "": case and a letter or two may differ."""
+    """The name meant by a misspelt one, or "": case, order and a letter or two may differ."""
     known = {each.lower(): each for each in names}
-    found = get_close_matches(name.lower(), known, n=1, cutoff=0.75)
+    letters = sorted(name.lower())
+    found = [each for each in known if sorted(each) == letters] or get_close_matches(name.lower(), known, 1, 0.75)
     return known[found[0]] if found else ""
 
 
