@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -12,7 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from trilithon.incremental import Changes, Edit, Engine
-from trilithon.inspect.overview import EnvoyView, Overview, gateway_views, problem_view, problems_in, route_views
+from trilithon.inspect.check import problems_of
+from trilithon.inspect.overview import EnvoyView, Overview, gateway_views, problem_view, route_views
 from trilithon.model.proxy import Proxy
 from trilithon.model.settings import Settings
 from trilithon.model.tables import PROXIES
@@ -206,12 +208,13 @@ class Controller:
             for gateway in {each.gateway for each in sessions}
             for mine in [[each for each in sessions if each.gateway == gateway]]
         }
-        problems = [*(entry.problem for entry in self._source.problems()), *problems_in(self.engine)]
+        problems = [*(entry.problem for entry in self._source.problems()), *problems_of(self.engine)]
         return Overview(
             gateways=gateway_views(self.engine, self.settings, envoys),
             routes=route_views(self.engine),
             problems=tuple(problem_view(each, *self._position(each)) for each in problems),
             paths=self._paths,
+            pid=os.getpid(),
         )
 
     def position(self, problem: Problem) -> tuple[str | None, int | None]:

@@ -139,7 +139,7 @@ async def test_status_asks_the_process(folder: Path, port: int, runtime: Path) -
         view = await asyncio.to_thread(json_of, "status")
         text = (await asyncio.to_thread(trilithon, "status")).stdout
         by_pid = await asyncio.to_thread(json_of, "status", "--pid", program.process.pid)
-    assert view["paths"] == [str(folder)]
+    assert (view["paths"], view["pid"]) == ([str(folder)], program.process.pid)
     (gateway,) = view["gateways"]
     assert gateway["listeners"][0]["url"] == f"http://127.0.0.1:{port}/"
     assert gateway["envoy"]["connected"] == 1

@@ -14,7 +14,6 @@ from trilithon.model.tables import LISTENERS, PROXIES
 from trilithon.resources.problem import Problem
 from trilithon.status.conditions import Condition
 from trilithon.status.gateway import GATEWAY_STATUS
-from trilithon.status.problems import CLASS_PROBLEMS, GATEWAY_PROBLEMS, ROUTE_PROBLEMS
 from trilithon.status.route import ROUTE_STATUS
 
 STANDARD_PORTS = {"HTTP": 80, "HTTPS": 443}
@@ -152,13 +151,6 @@ def route_views(engine: Engine) -> tuple[RouteView, ...]:
         )
         for key, status in sorted(engine.rows(ROUTE_STATUS).items())
     )
-
-
-def problems_in(engine: Engine) -> tuple[Problem, ...]:
-    """Every problem that translation found, by object."""
-    tables = (CLASS_PROBLEMS, GATEWAY_PROBLEMS, ROUTE_PROBLEMS)
-    rows = [row for table in tables for _, row in sorted(engine.rows(table).items())]
-    return tuple(problem for row in rows for problem in row.items)
 
 
 def problem_view(problem: Problem, file: str | None, line: int | None) -> ProblemView:
