@@ -24,6 +24,8 @@ def problem_lines(problem: ProblemView) -> list[str]:
     place = ":".join(str(part) for part in (problem.file, problem.line) if part is not None)
     severity = click.style(problem.severity, fg=COLOURS[problem.severity], bold=True)
     where = " ".join(part for part in (problem.object, problem.path) if part)
+    if problem.message.startswith(f"{where} "):
+        where = ""
     head = ": ".join(part for part in (click.style(place, bold=True) if place else "", severity, where) if part)
     lines = [f"{head}: {problem.message} {dim(f'[{problem.code}]')}"]
     if problem.hint:
