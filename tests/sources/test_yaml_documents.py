@@ -32,20 +32,20 @@ def refusal(text: str | bytes) -> Unreadable:
 @pytest.mark.parametrize(
     ("text", "lines", "expected"),
     [
-        pytest.param("a: 1\n---\nb: 2\n", [1, 2], [{"a": 1}, {"b": 2}], id="a marker begins a document"),
-        pytest.param("---\na: 1\n...\n---\nb: 2", [1, 4], [{"a": 1}, {"b": 2}], id="three dots end a document"),
+        pytest.param("a: 1\n---\nb: 2\n", [1, 3], [{"a": 1}, {"b": 2}], id="a marker begins a document"),
+        pytest.param("---\na: 1\n...\n---\nb: 2", [2, 5], [{"a": 1}, {"b": 2}], id="three dots end a document"),
         pytest.param("", [], [], id="an empty file has no documents"),
         pytest.param("# c\n---\n# d\n---\n\n---\n", [], [], id="comments and markers alone are no documents"),
-        pytest.param("# c\n---\n# d\na: 1\n", [2], [{"a": 1}], id="comments stand before and inside documents"),
+        pytest.param("# c\n---\n# d\na: 1\n", [3], [{"a": 1}], id="comments stand before and inside documents"),
         pytest.param(
-            "%YAML 1.1\n---\na: 1\n---\nb: 2", [1, 4], [{"a": 1}, {"b": 2}], id="a directive is its document's"
+            "%YAML 1.1\n---\na: 1\n---\nb: 2", [1, 5], [{"a": 1}, {"b": 2}], id="a directive is its document's"
         ),
-        pytest.param("a: |\n  x\n---\nb: 2\n", [1, 3], [{"a": "x\n"}, {"b": 2}], id="a marker ends a block text"),
+        pytest.param("a: |\n  x\n---\nb: 2\n", [1, 4], [{"a": "x\n"}, {"b": 2}], id="a marker ends a block text"),
         pytest.param("a: |\n  ---\n  x\n", [1], [{"a": "---\nx\n"}], id="an indented marker is text"),
         pytest.param("a: ---\nb: '--- x'\n", [1], [{"a": "---", "b": "--- x"}], id="a marker inside a line is text"),
         pytest.param("---x: 1\n", [1], [{"---x": 1}], id="a marker needs a space or the line's end behind it"),
         pytest.param("--- {a: 1}\n--- # c\nb: 2", [1, 2], [{"a": 1}, {"b": 2}], id="content may follow a marker"),
-        pytest.param("a: 1\r\n---\r\nb: 2\r\n", [1, 2], [{"a": 1}, {"b": 2}], id="line ends of Windows"),
+        pytest.param("a: 1\r\n---\r\nb: 2\r\n", [1, 3], [{"a": 1}, {"b": 2}], id="line ends of Windows"),
         pytest.param("\ufeffa: 1\n", [1], [{"a": 1}], id="a byte order mark is no text"),
         pytest.param('{\n\t"a": [1,\n\t\t"x\\/y"]\n}\n', [1], [{"a": [1, "x/y"]}], id="JSON is YAML, with tabs"),
     ],
@@ -141,6 +141,11 @@ def test_refusals(text: str | bytes, line: int, words: str) -> None:
 
 def test_the_lines_of_a_duplicate_key_are_those_of_the_file() -> None:
     assert "in lines 4 and 5" in values("x: 1\n---\n# comment\na: 1\na: 2\n")[1]
+
+
+def test_a_document_is_the_same_wherever_it_stands() -> None:
+    first, second = split(b"a: 1\n---\na: 1\n")
+    assert (first.digest, first.text) == (second.digest, second.text)
 
 
 def test_a_tab_is_named_as_the_culprit() -> None:

@@ -31,6 +31,11 @@ class Reading(Struct, frozen=True, gc=False):
     has_unnamed: bool = False
     problems: tuple[tuple[Problem, int], ...] = ()
 
+    @property
+    def names(self) -> frozenset[Key]:
+        """Every object whose name could be read."""
+        return self.broken.union(placed.key for placed in self.good)
+
 
 def line_in(root: Node, within: str, path: str) -> int:
     """The line of a field of one object of a document; the path starts at the object."""

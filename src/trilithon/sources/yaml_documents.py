@@ -20,6 +20,8 @@ _MARKER = re.compile(rb"^(---|\.\.\.)(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _COMMENTS = rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*"
 _DIRECTIVES = re.compile(rb"(?:" + _COMMENTS + rb"%[^\n]*\n)+" + _COMMENTS + rb"\Z")
 _EMPTY = re.compile(rb"(?:(?:(?:---|\.\.\.)(?=[ \t\r\n]|\Z))?[ \t]*(?:#[^\n]*)?\r?(?:\n|\Z))*\Z")
+# A "%" behind it would become a directive without it.
+_BARE_MARKER = re.compile(rb"---[ \t]*\r?\n(?!%)")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -53,10 +55,13 @@ def split(data: bytes) -> tuple[RawDocument, ...]:
         return (RawDocument(1, data, _digest(data)),)
     line = 1
     documents = []
-    for text in _pieces(data.removeprefix(b"\xef\xbb\xbf")):
+    for piece in _pieces(data.removeprefix(b"\xef\xbb\xbf")):
+        # Without its marker a document is the same wherever it stands in the file, the first place included.
+        bare = _BARE_MARKER.match(piece)
+        text = piece[bare.end() :] if bare else piece
         if not _EMPTY.match(text):
-            documents.append(RawDocument(line, text, _digest(text)))
-        line += text.count(b"\n")
+            documents.append(RawDocument(line + 1 if bare else line, text, _digest(text)))
+        line += piece.count(b"\n")
     return tuple(documents)
 
 
