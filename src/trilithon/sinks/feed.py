@@ -8,7 +8,8 @@ What the protocol leaves open, and what Envoy 1.40 was seen to do:
 
 * A refused response may have been applied in full, in part or not at all: one resource that does not validate discards
   the whole response, one that cannot be used leaves its siblings applied. So after a refusal every resource in it is
-  in doubt and is sent again, in halves, until the offender is alone.
+  in doubt and is sent again, in halves, until the offender is alone. (If the stream ends before that, what Envoy took
+  from the refused response stays unknown: it reports acknowledged resources only.)
 * A subscriber to one name that does not exist is told that it is removed. Envoy then stops waiting: the cluster has no
   endpoints, the listener goes live. To a name that Envoy holds already nothing is said: it serves on.
 * Removals are reported for wildcard subscriptions only. What was asked for by name is given up by whoever asked.

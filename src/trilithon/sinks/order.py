@@ -71,7 +71,7 @@ class Order:
         # Clusters and supplies that nothing names once the transaction under way, or the next one, is through.
         self._drops: set[ResourceKey] = set()
         self._next_drops: set[ResourceKey] = set()
-        # Those that nothing names now, with the time at which they go.
+        # Those that nothing names now, with the time at which they go; the first one goes first.
         self._leaving: dict[ResourceKey, float] = {}
 
     # --- what comes in ---
@@ -208,11 +208,15 @@ class Order:
 
     def _retire(self, now: float) -> None:
         """Give their time to what was dropped: no live route names it any more."""
-        self._leaving.update(dict.fromkeys(self._drops, now + self._grace))
+        for key in self._drops:
+            self._leaving.setdefault(key, now + self._grace)
         self._drops.clear()
 
     def _depart(self, now: float) -> None:
-        for key in [key for key, at in self._leaving.items() if at <= now]:
+        while self._leaving:
+            key, at = next(iter(self._leaving.items()))
+            if at > now:
+                return
             del self._leaving[key]
             type_url, name = key
             self._feed(type_url).unwant(name)
@@ -238,4 +242,4 @@ class Order:
         """When the next cluster leaves, if nothing else happens."""
         if not self._leaving or self._is_keeping_old():
             return None
-        return min(self._leaving.values())
+        return next(iter(self._leaving.values()))
