@@ -118,6 +118,10 @@ class Connection:
             lines.append(f"content-length: {len(body)}")
         return await self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body, method)
 
+    async def get(self, target: str = "/", *, host: str = "a.test", headers: Headers = ()) -> Answer:
+        """One GET. Raises Unanswered."""
+        return await self.request(target, host=host, headers=headers)
+
     async def _answer(self, method: str) -> Answer:
         while True:
             status, headers = await self._head()
@@ -206,6 +210,7 @@ class H2Connection:
         self._events: list[jh2.events.Event] = []
         self._unread = b""
         self.was_told_to_go = False
+        self._is_closed = False
 
     @classmethod
     async def open(cls, port: int, *, tls: ssl.SSLContext | None = None, sni: str | None = None) -> H2Connection:
@@ -222,7 +227,18 @@ class H2Connection:
         return cls(reader, writer, "https" if tls else "http")
 
     def close(self) -> None:
+        self._is_closed = True
         self._writer.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another request may be sent: nothing new after GOAWAY."""
+        return not (self._is_closed or self.was_told_to_go)
+
+    @property
+    def certificate(self) -> Mapping[str, Any]:
+        """The server's certificate as `ssl` describes it; empty without TLS or trust."""
+        return self._writer.get_extra_info("peercert") or {}
 
     async def get(self, target: str = "/", *, host: str = "a.test", headers: Headers = ()) -> Answer:
         """One GET. Raises Unanswered when the stream is reset or the connection ends."""

@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -19,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
-from tests.system.client import Answer, Connection, Unanswered, fetch
+from tests.system.client import Answer, Connection, H2Connection, Unanswered, fetch
 from trilithon.cli.echo import EchoServer
 
 T = TypeVar("T")
@@ -83,8 +84,9 @@ async def serves(port: int, target: str = "/", *, host: str = "a.test", status: 
 class SteadyLoad:
     """Keep-alive connections that send GETs at a bounded rate; counts every answer that was not expected.
 
-    `good` counts expected answers, `bad` the others by reason, `closes` the times the server asked for a new
-    connection. An async context manager; leave it before reading the counts.
+    `client` is the kind of connection, and with it the version of HTTP. `good` counts expected answers, `bad` the others
+    by reason, `closes` the times the server asked for a new connection. An async context manager; leave it before
+    reading the counts.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class SteadyLoad:
         target: str = "/",
         *,
         host: str = "a.test",
+        client: type[Connection | H2Connection] = Connection,
+        tls: ssl.SSLContext | None = None,
         connections: int = 4,
         rate: float = 400.0,
         expect: Callable[[Answer], bool] = lambda answer: answer.status == 200,
@@ -100,6 +104,8 @@ class SteadyLoad:
         self._port = port
         self._target = target
         self._host = host
+        self._client = client
+        self._tls = tls
         self._connections = connections
         self._pause = connections / rate
         self._expect = expect
@@ -125,15 +131,17 @@ class SteadyLoad:
         await until(lambda: self.good >= wanted, seconds, f"the load got no {count} more answers: {dict(self.bad)}")
 
     async def _ask_for_ever(self) -> None:
-        connection: Connection | None = None
+        connection: Connection | H2Connection | None = None
         due = time.monotonic()
         while not self._stopping.is_set():
             try:
                 if connection is None or not connection.is_open:
                     self.closes += connection is not None
-                    connection = await Connection.open(self._port)
+                    if connection is not None:
+                        connection.close()
+                    connection = await self._client.open(self._port, tls=self._tls, sni=self._host)
                 async with asyncio.timeout(10):
-                    answer = await connection.request(self._target, host=self._host)
+                    answer = await connection.get(self._target, host=self._host)
                 self._count(answer)
             except (Unanswered, TimeoutError) as error:
                 self.bad[str(error) or "no answer within 10 s"] += 1
