@@ -84,9 +84,9 @@ async def serves(port: int, target: str = "/", *, host: str = "a.test", status: 
 class SteadyLoad:
     """Keep-alive connections that send GETs at a bounded rate; counts every answer that was not expected.
 
-    `client` is the kind of connection, and with it the version of HTTP. `good` counts expected answers, `bad` the others
-    by reason, `closes` the times the server asked for a new connection. An async context manager; leave it before
-    reading the counts.
+    `client` is the kind of connection, and with it the version of HTTP. `good` counts expected answers, `bad` the
+    others by reason, `closes` the times the server asked for a new connection. An async context manager; leave it
+    before reading the counts.
     """
 
     def __init__(

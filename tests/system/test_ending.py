@@ -1,0 +1,152 @@
+"""How the program ends: politely, at once, or by force; nothing of it stays behind.
+
+A Trilithon that is killed takes its Envoys with it: a proxy whose configuration nobody can change any more is worse
+than one that a supervisor starts again in half a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.system.client import Connection, fetch, fetch_h2
+from tests.system.harness import SteadyLoad, backends, free_port, is_running, serves, status_of, until
+from tests.system.manifests import Folder, backend, gateway, listener, route, rule, to
+from tests.system.program import Program, is_free_of, serving, trilithon
+from trilithon.cli.echo import EchoServer
+
+pytestmark = pytest.mark.system
+
+
+def web(folder: Folder, port: int, server: EchoServer) -> None:
+    """A Gateway with one route."""
+    folder.write("all.yaml", gateway(listener(port)), route("web", rule(to("a"))), backend("a", server.port))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+async def test_requests_in_flight_are_finished(folder: Folder, runtime: Path, number: signal.Signals) -> None:
+    port = free_port()
+    async with backends("a") as servers:
+        web(folder, port, servers["a"])
+        async with Program(folder, runtime) as program:
+            await program.programmed()
+            envoy = program.envoy
+            flying = [asyncio.create_task(ask(port, "/?delay=3s")) for ask in (fetch, fetch_h2) for _ in range(3)]
+            await until(lambda: servers["a"].seen["/"] == len(flying))
+            program.signal(number)
+            # New connections are refused, for somebody else to take them.
+            await serves(port, status=0, seconds=3)
+            answers = await asyncio.gather(*flying)
+            assert [answer.status for answer in answers] == [200] * 6
+            assert await program.ended() == 0
+            assert not is_running(envoy)
+            assert is_free_of(runtime)
+            assert not program.directory.exists()
+
+
+async def test_a_kept_connection_is_told_to_go(folder: Folder, runtime: Path) -> None:
+    port = free_port()
+    async with backends("a") as servers:
+        web(folder, port, servers["a"])
+        async with Program(folder, runtime) as program:
+            await program.programmed()
+            async with await Connection.open(port) as kept, await Connection.open(port) as busy:
+                assert (await kept.request()).header("connection") is None
+                flying = asyncio.create_task(busy.request("/slow?delay=2s"))
+                await until(lambda: servers["a"].seen["/slow"])
+                program.signal(signal.SIGTERM)
+                await serves(port, status=0, seconds=3)
+                assert (await kept.request()).header("connection") == "close"
+                assert (await flying).status == 200
+            assert await program.ended() == 0
+
+
+async def test_a_second_ctrl_c_ends_at_once(folder: Folder, runtime: Path) -> None:
+    port = free_port()
+    async with backends("a") as servers:
+        web(folder, port, servers["a"])
+        async with Program(folder, runtime) as program:
+            await program.programmed()
+            envoy = program.envoy
+            flying = asyncio.create_task(status_of(port, "/?delay=20s"))
+            await until(lambda: servers["a"].seen["/"])
+            program.signal(signal.SIGINT)
+            await program.event("ending")
+            asked = time.monotonic()
+            program.signal(signal.SIGINT)
+            assert await program.ended() == 130
+            assert time.monotonic() - asked < 3
+            assert await flying == 0
+            await until(lambda: not is_running(envoy), 2)
+            assert is_free_of(runtime)
+            assert "Traceback" not in program.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP], ids=["SIGKILL", "a closed terminal"])
+async def test_by_force_no_envoy_stays_behind_and_the_next_run_takes_over(
+    folder: Folder, runtime: Path, number: signal.Signals
+) -> None:
+    port = free_port()
+    async with backends("a") as servers:
+        web(folder, port, servers["a"])
+        async with Program(folder, runtime) as first:
+            await first.programmed()
+            envoy = first.envoy
+            assert await status_of(port) == 200
+            first.signal(number)
+            await first.ended()
+            await until(lambda: not is_running(envoy), 2, "an Envoy outlives its control plane")
+            assert await status_of(port) == 0
+        async with serving(folder, runtime) as second:
+            assert await status_of(port) == 200
+            # What the dead one left is gone, and `status` asks the living.
+            assert not first.directory.exists()
+            assert f"process {second.process.pid} serves" in (await trilithon("status", runtime=runtime)).output
+
+
+async def test_it_can_be_ended_before_it_serves(folder: Folder, runtime: Path) -> None:
+    port = free_port()
+    async with backends("a") as servers:
+        web(folder, port, servers["a"])
+        async with Program(folder, runtime) as program:
+            await program.event("Envoy started")
+            program.signal(signal.SIGTERM)
+            assert await program.ended() == 0
+        assert is_free_of(runtime)
+
+
+async def test_a_restart_costs_no_request_more_than_the_time_it_takes(folder: Folder, runtime: Path) -> None:
+    port = free_port()
+    async with backends("a") as servers:
+        web(folder, port, servers["a"])
+        async with SteadyLoad(port, rate=200) as load:
+            for _ in range(2):
+                async with serving(folder, runtime):
+                    await load.answered(50)
+        # Refused connections while nobody listens; never an answer of a half-configured Envoy, or a cut one.
+        assert {reason for reason in load.bad if not reason.startswith("connect: ")} == set()
+
+
+async def test_a_second_run_says_whose_port_it_is_and_takes_it_over(folder: Folder, runtime: Path) -> None:
+    port = free_port()
+    async with backends("a") as servers:
+        web(folder, port, servers["a"])
+        async with Program(folder, runtime) as first:
+            await first.programmed()
+            async with Program(folder, runtime) as second:
+                problem = await second.event("problem", code="PortUnavailable")
+                assert "another process has it" in problem["message"]
+                assert await status_of(port) == 200
+                # With two processes `status` asks which one is meant.
+                assert (await trilithon("status", runtime=runtime)).code == 2
+                first.signal(signal.SIGTERM)
+                assert await first.ended() == 0
+                await second.programmed()
+                await serves(port)
+                await second.served(partial(folder.write, "more.yaml", route("b", rule(to("a")))), "HTTPRoute demo/b")
+                await second.stopped()
