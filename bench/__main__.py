@@ -84,7 +84,9 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _measured(options: argparse.Namespace, began: dt.datetime) -> Results:
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
-    results = Results(f"{began:%Y-%m-%d %H:%M} UTC", command, machine.facts())
+    other_work = machine.OtherWork()
+    facts = machine.facts()
+    results = Results(f"{began:%Y-%m-%d %H:%M} UTC", command, facts)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         ours = partial(_start, Trilithon, options.layout)
@@ -107,7 +109,7 @@ def _measured(options: argparse.Namespace, began: dt.datetime) -> Results:
             results = replace(results, throughput=tuple(throughput.measure(folder, makers[:2])))
     if "engine" in options.only:
         results = replace(results, engine=tuple(engine.measure(routes) for routes in options.engine_routes))
-    return results
+    return replace(results, machine={**facts, "other work": f"{other_work.share():.0%} of all CPU time during the run"})
 
 
 def _start(

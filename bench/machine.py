@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -19,7 +21,6 @@ def facts() -> dict[str, str]:
         "CPU": _field("/proc/cpuinfo", "model name"),
         "cores": f"{len(os.sched_getaffinity(0))}",
         "memory": f"{int(_field('/proc/meminfo', 'MemTotal').split()[0]) / 1024 / 1024:.0f} GiB",
-        "load before": f"{os.getloadavg()[0]:.1f}",
         "kernel": platform.release(),
         "Python": platform.python_version(),
         "Trilithon": f"{metadata.version('trilithon')}{_commit()}",
@@ -28,6 +29,33 @@ def facts() -> dict[str, str]:
         "wrk": _said("wrk", "-v"),
         "h2load": _said("h2load", "--version"),
     }
+
+
+class OtherWork:
+    """How busy the machine is with what is not the benchmark, from now on."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._busy = _busy_seconds()
+        self._own = _own_seconds()
+
+    def share(self) -> float:
+        """Of all CPU time since the beginning, the part that others used; programs of ours must have ended."""
+        others = _busy_seconds() - self._busy - (_own_seconds() - self._own)
+        cores = os.cpu_count() or 1
+        return max(0.0, others) / (cores * (time.monotonic() - self._began))
+
+
+def _busy_seconds() -> float:
+    """CPU time that the whole machine has spent, or was refused by the one it runs on."""
+    user, nice, system, _idle, _waiting, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    """CPU time of this process and of those that it started and that have ended, with all that those started."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def _field(file: str, name: str) -> str:

@@ -135,17 +135,30 @@ def _load(figures: Sequence[LoadFigures]) -> str:
 
 
 def _throughput(figures: Sequence[ThroughputFigures]) -> str:
-    columns = ["protocol", "last of", "gateway", "requests/s", "p50 ms", "p99 ms", "failed", "Trilithon/it"]
+    columns = [
+        "protocol",
+        "last of",
+        "gateway",
+        "requests/s",
+        "per CPU second",
+        "p50 ms",
+        "p99 ms",
+        "failed",
+        "Trilithon/it",
+        "per CPU second",
+    ]
     rows: list[list[Value]] = [
         [
             each.protocol,
             f"{each.routes:,} host{'s' if each.routes > 1 else ''}",
             each.contender,
             f"{'>=' if each.is_limited else ''}{each.per_second:,.0f}",
+            round(each.per_cpu_second),
             each.p50,
             each.p99,
             each.failures,
             ratio(ours.per_second, each.per_second) if ours and each is not ours else None,
+            ratio(ours.per_cpu_second, each.per_cpu_second) if ours and each is not ours else None,
         ]
         for each, ours in _beside(figures, lambda each: (each.routes, each.protocol))
     ]

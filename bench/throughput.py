@@ -17,7 +17,7 @@ from bench.backend import Backends
 from bench.client import Client
 from bench.contender import Contender, host
 from bench.figures import Fault
-from bench.programs import say
+from bench.programs import cpu_seconds, say
 
 PinnedMake = Callable[[Path, Backends, int, str], Contender]
 
@@ -46,12 +46,17 @@ class Sample(Struct, frozen=True):
 
 
 class ThroughputFigures(Struct, frozen=True):
-    """Medians of the rounds; ``is_limited`` where the client and the backend could hardly do more."""
+    """Medians of the rounds; ``is_limited`` where the client and the backend could hardly do more.
+
+    ``per_cpu_second`` is requests per second of CPU time that the gateway used: other work on the machine hardly
+    changes it.
+    """
 
     contender: str
     routes: int
     protocol: str
     per_second: float
+    per_cpu_second: float
     p50: float | None
     p99: float | None
     failures: int
@@ -108,11 +113,16 @@ def _rounds(
     contenders: Sequence[Contender], size: int, protocol: str, ceiling: float, run: Callable[[int, int], Sample]
 ) -> list[ThroughputFigures]:
     samples: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
+    costs: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for contender in contenders:
         run(contender.port, WARM_SECONDS)
     for _ in range(ROUNDS):
         for contender in contenders:
-            samples[contender.name].append(run(contender.port, SECONDS))
+            pids = [*contender.control_pids, *contender.proxy_pids]
+            before = cpu_seconds(pids)
+            sample = run(contender.port, SECONDS)
+            samples[contender.name].append(sample)
+            costs[contender.name].append(sample.per_second * SECONDS / (cpu_seconds(pids) - before))
     figures = []
     for name, found in samples.items():
         per_second = median(sample.per_second for sample in found)
@@ -126,6 +136,7 @@ def _rounds(
                 routes=size,
                 protocol=protocol,
                 per_second=per_second,
+                per_cpu_second=median(costs[name]),
                 p50=median(p50s) if p50s else None,
                 p99=median(p99s) if p99s else None,
                 failures=failures,

@@ -110,8 +110,8 @@ def _results() -> Results:
             LoadFigures("Traefik", 200, 10.0, 10_000, {"502": 3}, 0, served),
         ),
         throughput=(
-            ThroughputFigures("Trilithon", 1, "HTTP/1.1", 20_000.0, 1.0, 2.0, 0, is_limited=False),
-            ThroughputFigures("Traefik", 1, "HTTP/1.1", 40_000.0, 1.0, 3.0, 0, is_limited=False),
+            ThroughputFigures("Trilithon", 1, "HTTP/1.1", 20_000.0, 25_000.0, 1.0, 2.0, 0, is_limited=False),
+            ThroughputFigures("Traefik", 1, "HTTP/1.1", 40_000.0, 25_000.0, 1.0, 3.0, 0, is_limited=False),
         ),
     )
 
