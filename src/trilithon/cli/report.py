@@ -11,7 +11,16 @@ import click
 import structlog
 
 from trilithon.cli.printing import dim, problem_lines
-from trilithon.controller import Change, Controller, EnvoyChanged, EnvoySaid, Event, GatewayChanged, ProblemsChanged
+from trilithon.controller import (
+    Change,
+    Controller,
+    EnvoyChanged,
+    EnvoySaid,
+    Event,
+    Failed,
+    GatewayChanged,
+    ProblemsChanged,
+)
 from trilithon.inspect.hints import with_hint
 from trilithon.inspect.overview import GatewayView, ProblemView, gateway_views, problem_view
 from trilithon.resources.meta import Key
@@ -97,7 +106,7 @@ class JsonReport:
                 urls=urls,
             )
         else:
-            log_envoy(self._log, event)
+            log_event(self._log, event)
 
 
 class TextReport:
@@ -124,7 +133,7 @@ class TextReport:
         elif isinstance(event, GatewayChanged):
             self._gateway(controller, event)
         else:
-            log_envoy(self._log, event)
+            log_event(self._log, event)
 
     def _change(self, event: Change) -> str:
         if not self._has_loaded:
@@ -156,9 +165,11 @@ class TextReport:
             click.echo(f"Gateway {event.gateway.path} is not served: {event.message}")
 
 
-def log_envoy(log: Any, event: Event) -> None:
-    """What an Envoy does or says."""
-    if isinstance(event, EnvoySaid):
+def log_event(log: Any, event: Event) -> None:
+    """What is for the log: what an Envoy does or says, what failed."""
+    if isinstance(event, Failed):
+        log.error("failed, and goes on", what=event.what, error=event.error, where=event.where)
+    elif isinstance(event, EnvoySaid):
         level = {"error": log.error, "critical": log.error, "warning": log.warning}.get(event.level, log.info)
         level(event.text, gateway=event.gateway.path, source="envoy")
     elif isinstance(event, EnvoyChanged):

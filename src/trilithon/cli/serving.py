@@ -60,7 +60,7 @@ class Serving:
                 await demo.cover(loopback_places(each for each in first if isinstance(each, BackendResource)))
                 covering = asyncio.create_task(_cover_changes(controller, demo, backends_changed), name="demo backends")
             try:
-                await controller.run(stop, follow(source) if watch else None)
+                await controller.run(stop, (lambda: follow(source)) if watch else None)
             finally:
                 if covering is not None:
                     covering.cancel()

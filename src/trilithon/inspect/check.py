@@ -17,7 +17,12 @@ PROBLEM_TABLES: tuple[Table[Key, Problems], ...] = (CLASS_PROBLEMS, GATEWAY_PROB
 def problems_of(engine: Engine) -> tuple[Problem, ...]:
     """Every problem of every object by kind and name, then what the translation itself failed at."""
     found = [problem for table in PROBLEM_TABLES for problem in _with_hints(engine, engine.rows(table))]
-    return (*found, *(_defect(place, fault) for place, fault in sorted(engine.faults.items(), key=str)))
+    return (*found, *defects_of(engine))
+
+
+def defects_of(engine: Engine) -> tuple[Problem, ...]:
+    """What the translation itself failed at, as problems."""
+    return tuple(_defect(place, fault) for place, fault in sorted(engine.faults.items(), key=str))
 
 
 def _with_hints(engine: Engine, rows: Mapping[Key, Problems]) -> Iterator[Problem]:

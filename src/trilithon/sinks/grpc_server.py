@@ -91,11 +91,19 @@ class XdsServer:
     changes; on_applied the Gateway, the revision and the seconds since its publication, when every connected Envoy has
     answered for everything up to that revision. Both are called in the loop, never from within ``publish``.
     grace: seconds for which Envoys keep a cluster that no route names any more; above zero.
+    admits: whether an Envoy with this node id may have anything.
     """
 
     def __init__(
-        self, address: str | Path, *, on_proxy: OnProxy, on_applied: OnApplied, grace: float = GRACE_SECONDS
+        self,
+        address: str | Path,
+        *,
+        on_proxy: OnProxy,
+        on_applied: OnApplied,
+        grace: float = GRACE_SECONDS,
+        admits: Callable[[str], bool] = lambda _node: True,
     ) -> None:
+        self._admits = admits
         self._address = str(address)
         self._on_proxy = on_proxy
         self._on_applied = on_applied
@@ -188,6 +196,8 @@ class XdsServer:
             return
         if not first.node.id:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request must name its node")
+        if not self._admits(first.node.id):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this node is not expected")
         stream = _Stream(first.node.id, self._grace)
         self._join(stream)
         ends = (

@@ -1,0 +1,53 @@
+"""Find out what is worth telling after a settle: problems that came and went, Gateways that are served or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from trilithon.controller.events import Event, GatewayChanged, ProblemsChanged
+from trilithon.incremental import Changes, Engine
+from trilithon.inspect.check import PROBLEM_TABLES, defects_of
+from trilithon.resources.meta import Key
+from trilithon.resources.problem import Problem
+from trilithon.status.gateway import GATEWAY_STATUS
+from trilithon.status.problems import Problems
+
+
+class News:
+    """Remembers what was told, and tells the rest; the cost follows the change."""
+
+    def __init__(self) -> None:
+        self._problems: dict[Key, Problems] = {}
+        self._elsewhere: frozenset[Problem] = frozenset()
+        self._programmed: dict[Key, GatewayChanged] = {}
+
+    def after(self, engine: Engine, changes: Changes, in_source: Iterable[Problem]) -> Iterator[Event]:
+        """The events of one settle; ``in_source`` are the problems that the source has now."""
+        appeared: list[Problem] = []
+        healed: list[Problem] = []
+        for table in PROBLEM_TABLES:
+            for key, row in changes.of(table).items():
+                old = self._problems.pop(key, None)
+                before, now = (old.items if old else ()), (row.items if row else ())
+                if row is not None:
+                    self._problems[key] = row
+                appeared += [problem for problem in now if problem not in before]
+                healed += [problem for problem in before if problem not in now]
+        standing = frozenset((*in_source, *defects_of(engine)))
+        appeared += sorted(standing - self._elsewhere, key=str)
+        healed += sorted(self._elsewhere - standing, key=str)
+        self._elsewhere = standing
+        if appeared or healed:
+            yield ProblemsChanged(tuple(appeared), tuple(healed))
+        yield from self._gateways(changes)
+
+    def _gateways(self, changes: Changes) -> Iterator[GatewayChanged]:
+        for key, status in changes.of(GATEWAY_STATUS).items():
+            if status is None:
+                self._programmed.pop(key, None)
+                continue
+            condition = next(each for each in status.conditions if each.type == "Programmed")
+            news = GatewayChanged(key, condition.status == "True", condition.message)
+            if self._programmed.get(key) != news:
+                self._programmed[key] = news
+                yield news

@@ -1,0 +1,57 @@
+"""What the controller asks of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from trilithon.resources.meta import Key
+from trilithon.resources.problem import Problem
+
+
+class SourceChange(Protocol):
+    """What came in: resources that are new or different, keys that are gone, and the monotonic time it was noticed."""
+
+    @property
+    def upserts(self) -> Mapping[Key, Any]: ...
+
+    @property
+    def removals(self) -> Iterable[Key]: ...
+
+    @property
+    def noticed(self) -> float: ...
+
+
+class SourceProblem(Protocol):
+    """A problem of the source itself, and where it is."""
+
+    @property
+    def problem(self) -> Problem: ...
+
+    @property
+    def file(self) -> str: ...
+
+    @property
+    def line(self) -> int: ...
+
+
+class Source(Protocol):
+    """Where resources come from."""
+
+    def load(self) -> SourceChange:
+        """The first state."""
+
+    def problems(self) -> Sequence[SourceProblem]:
+        """What is wrong with the source itself now."""
+
+    def position(self, key: Key, path: str) -> tuple[str, int] | None:
+        """File and line of a field, where there are files."""
+
+
+def place_of(source: Source, problem: Problem) -> tuple[str | None, int | None]:
+    """File and line of a problem, where it has any."""
+    for entry in source.problems():
+        if entry.problem == problem:
+            return entry.file, entry.line
+    place = source.position(problem.key, problem.path) if problem.key is not None else None
+    return place if place is not None else (None, None)
