@@ -130,7 +130,13 @@ def _unwanted_stats() -> list[Json]:
 def _runtime(limits: EnvoyLimits) -> Json:
     # Envoy refuses a regex whose program is larger than 100 and with it the whole route table; ordinary patterns such
     # as [a-z0-9-]{1,63} are larger. RE2 is linear in time, and we check the size before sending.
-    return {"re2.max_program_size.error_level": limits.max_regex_program}
+    #
+    # Several fields of one name are matched as one, joined by commas (HTTPHeaderMatch.name refers to RFC 7230, 3.2.2).
+    # By default Envoy lets any one of them match, so that a client could hide "x-env: prod" behind "x-env: test".
+    return {
+        "re2.max_program_size.error_level": limits.max_regex_program,
+        "envoy.reloadable_features.match_headers_individually": False,
+    }
 
 
 def _overload_manager(limits: EnvoyLimits) -> Json:
