@@ -9,13 +9,14 @@ import click
 
 from trilithon.cli.manifests import Manifests
 from trilithon.cli.printing import columns, dim
+from trilithon.inspect.answer import edited_headers
 from trilithon.inspect.closeness import closest_first
 from trilithon.inspect.decision import BackendShare, Decision, Forwarded, Lost
 from trilithon.inspect.hints import no_endpoints, with_hint
 from trilithon.inspect.request import Request
 from trilithon.model.backend import Backend
 from trilithon.model.problem import reason_of
-from trilithon.model.rule import Forward
+from trilithon.model.rule import Forward, HeaderEdit
 from trilithon.model.tables import LISTENERS, RULES
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
@@ -60,13 +61,8 @@ def _request_json(request: Request, forwarded: Forwarded) -> dict[str, Any]:
 
 
 def resulting_headers(headers: Iterable[tuple[str, str]], forwarded: Forwarded) -> list[tuple[str, str]]:
-    """The headers that the filters leave, names in lower case: set replaces, add appends, remove takes away."""
-    kept = list(headers)
-    for name, value in forwarded.set:
-        kept = [pair for pair in kept if pair[0] != name.lower()] + [(name.lower(), value)]
-    kept += [(name.lower(), value) for name, value in forwarded.add]
-    gone = {name.lower() for name in forwarded.remove}
-    return [pair for pair in kept if pair[0] not in gone]
+    """The headers that the filters leave, names in lower case."""
+    return edited_headers(headers, HeaderEdit(forwarded.set, forwarded.add, forwarded.remove))
 
 
 def as_text(decision: Decision, request: Request, manifests: Manifests) -> list[str]:

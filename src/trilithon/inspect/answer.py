@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from trilithon.inspect.decision import Forwarded
 from trilithon.inspect.request import DEFAULT_PORTS, Request
 from trilithon.model.listener import Listener
 from trilithon.model.rule import Filters, HeaderEdit, Match, PathEdit, Redirect, Rule
 from trilithon.model.settings import Settings
+from trilithon.xds.headers import then
 
 
 def edited_path(edit: PathEdit | None, match: Match, path: str) -> str:
@@ -19,7 +22,9 @@ def edited_path(edit: PathEdit | None, match: Match, path: str) -> str:
     return edit.value.removesuffix("/") + path[len(prefix) :] or "/"
 
 
-def location(settings: Settings, redirect: Redirect, match: Match, request: Request, path: str, listener: Listener) -> str:
+def location(
+    settings: Settings, redirect: Redirect, match: Match, request: Request, path: str, listener: Listener
+) -> str:
     """The Location of a redirect (HTTPRequestRedirectFilter: port inference, default ports left out)."""
     scheme = redirect.scheme or request.scheme
     host = redirect.hostname or request.authority.partition(":")[0]
@@ -40,17 +45,24 @@ def forwarded(rule: Rule, match: Match, request: Request, path: str, backend: Fi
     rewrite = rule.filters.rewrite
     target = edited_path(rewrite.path if rewrite else None, match, path)
     query = f"?{request.query}" if request.query is not None else ""
-    before, after = rule.filters.request_headers or HeaderEdit(), backend.request_headers or HeaderEdit()
-    response, own_response = rule.filters.response_headers or HeaderEdit(), backend.response_headers or HeaderEdit()
+    sent = then(rule.filters.request_headers, backend.request_headers) or HeaderEdit()
+    received = then(rule.filters.response_headers, backend.response_headers) or HeaderEdit()
     return Forwarded(
         method=request.method,
         target=target + query,
         host=(rewrite.hostname if rewrite and rewrite.hostname else request.authority),
-        set=before.set + after.set,
-        add=before.add + after.add,
-        remove=before.remove + after.remove,
-        response_set=response.set + own_response.set,
-        response_add=response.add + own_response.add,
-        response_remove=response.remove + own_response.remove,
+        set=sent.set,
+        add=sent.add,
+        remove=sent.remove,
+        response_set=received.set,
+        response_add=received.add,
+        response_remove=received.remove,
         mirrors=tuple(str(mirror.backend) for mirror in rule.filters.mirrors),
     )
+
+
+def edited_headers(headers: Iterable[tuple[str, str]], edit: HeaderEdit) -> list[tuple[str, str]]:
+    """Headers after an edit, names in lower case: first what it removes, then what it sets, then what it adds."""
+    gone = {name.lower() for name in (*edit.remove, *(name for name, _ in edit.set))}
+    kept = [(name.lower(), value) for name, value in headers if name.lower() not in gone]
+    return kept + [(name.lower(), value) for name, value in (*edit.set, *edit.add)]

@@ -12,23 +12,8 @@ from trilithon.resources.problem import Problem
 Outcome = Literal["forward", "redirect", "direct", "no-route", "no-listener"]
 
 
-class BackendShare(Struct, frozen=True):
-    """One backend of the winning rule. ``status`` is what its share of requests gets without reaching an endpoint.
-
-    ``path`` is the field that names it; ``percent`` is its share.
-    """
-
-    ref: str
-    weight: int
-    percent: float
-    path: str
-    status: int | None = None
-    problem: Problem | None = None
-    endpoints: tuple[str, ...] = ()
-
-
 class Forwarded(Struct, frozen=True):
-    """The request as the backend gets it; headers that are set, added and removed, in that order of effect."""
+    """The request as the backend gets it; headers are removed, then set, then added, and the response's likewise."""
 
     method: str
     target: str
@@ -40,6 +25,23 @@ class Forwarded(Struct, frozen=True):
     response_add: tuple[tuple[str, str], ...] = ()
     response_remove: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
+
+
+class BackendShare(Struct, frozen=True):
+    """One backend of the winning rule. ``status`` is what its share of requests gets without reaching an endpoint.
+
+    ``path`` is the field that names it; ``percent`` is its share. ``request`` is the request as it gets it, where it is
+    one of several backends.
+    """
+
+    ref: str
+    weight: int
+    percent: float
+    path: str
+    status: int | None = None
+    problem: Problem | None = None
+    endpoints: tuple[str, ...] = ()
+    request: Forwarded | None = None
 
 
 class Lost(Struct, frozen=True):

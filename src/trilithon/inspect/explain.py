@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trilithon.incremental import Engine
 from trilithon.inspect.answer import forwarded, location
@@ -42,7 +43,8 @@ def explain(translation: Translation, request: Request, listener: str | None = N
     refusal = _refused_at_the_edge(request)
     found = find_listener(engine, settings, request, listener)
     if isinstance(found, Decision):
-        return found
+        # Whoever is connected at all is told first what is wrong with the request itself.
+        return found if refusal is None or found.outcome == "no-listener" else _replaced_at(found, refusal)
     owner = found.listener
     if refusal is not None:
         return _at(owner, refusal)
@@ -78,13 +80,16 @@ def _refused_at_the_edge(request: Request) -> Decision | None:
     if any("_" in name for name, _ in request.headers):
         name = next(name for name, _ in request.headers if "_" in name)
         return Decision(outcome="direct", status=400, reason=f"the header name {name} has an underscore")
+    if "%00" in request.path:
+        return Decision(outcome="direct", status=400, reason="the path has an escaped zero byte")
     if has_escaped_slash(request.path):
         query = f"?{request.query}" if request.query is not None else ""
         return Decision(
             outcome="redirect",
             status=307,
             reason="the path has an escaped slash, so the client is sent to the path without",
-            location=f"{request.scheme}://{request.authority}{canonical_path(request.path)}{query}",
+            # Envoy names the path alone; the client stays where it is (RFC 9110, 10.2.2).
+            location=f"{canonical_path(request.path)}{query}",
         )
     return None
 
@@ -97,6 +102,10 @@ def _at(listener: Listener, decision: Decision, **more: object) -> Decision:
         listener_text=describe(listener),
         **more,
     )
+
+
+def _replaced_at(found: Decision, refusal: Decision) -> Decision:
+    return _replaced(refusal, gateway=found.gateway, listener=found.listener, listener_text=found.listener_text)
 
 
 def _replaced(decision: Decision, **fields: object) -> Decision:
@@ -188,9 +197,14 @@ def _outcome(
     if isinstance(action, Redirect):
         where = location(settings, action, winner.match, request, path, listener)
         return Decision(outcome="redirect", status=action.status, location=where)
-    shares = tuple(_share(engine, listener.key.gateway, rule, share, action) for share in action.shares if share.weight)
-    first = next(share for share in action.shares if share.weight)
-    own = first.filters if len(shares) == 1 else Filters()
+    weighted = [share for share in action.shares if share.weight]
+    shares = tuple(_share(engine, listener.key.gateway, rule, share, action) for share in weighted)
+    own = Filters()
+    if len(weighted) == 1:
+        own = weighted[0].filters
+    else:
+        ways = (forwarded(rule, winner.match, request, path, share.filters) for share in weighted)
+        shares = tuple(replace(share, request=its_own) for share, its_own in zip(shares, ways, strict=True))
     way = forwarded(rule, winner.match, request, path, own)
     status = shares[0].status
     if status is not None and all(share.status == status for share in shares):

@@ -59,8 +59,8 @@ def parse(method: str, url: str, headers: Iterable[str] = ()) -> Request:
     if len(hosts) > 1:
         raise BadRequestError("there can be only one Host header")
     # An explicit port in the URL is part of the Host header that clients send.
-    authority = hosts[0] if hosts else parts.netloc.rpartition("@")[2]
-    host = _without_port(authority).lower().removesuffix(".")
+    authority = _without_trailing_dot(hosts[0] if hosts else parts.netloc.rpartition("@")[2])
+    host = _without_port(authority).lower()
     if not host:
         raise BadRequestError("the Host header is empty")
     return Request(
@@ -83,6 +83,14 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
+def _without_trailing_dot(authority: str) -> str:
+    """The authority as Envoy forwards it: "example.com." names the same host as "example.com"."""
+    host, colon, port = authority.rpartition(":")
+    if colon and port.isdecimal():
+        return f"{host.removesuffix('.')}:{port}"
+    return authority.removesuffix(".")
+
+
 def _without_port(authority: str) -> str:
     if authority.startswith("["):
         return authority.partition("]")[0] + "]"
@@ -95,25 +103,51 @@ def has_escaped_slash(path: str) -> bool:
 
 
 def canonical_path(path: str) -> str:
-    """The path as Envoy matches and forwards it: escaped slashes undone, dot segments removed, slashes merged."""
-    path = re.sub(r"%2f", "/", path, flags=re.IGNORECASE)
-    path = re.sub(r"%5c|\\", "/", path, flags=re.IGNORECASE)
+    """The path as Envoy matches and forwards it.
+
+    Escaped slashes are undone and backslashes made slashes, unreserved characters unescaped and those that a path may
+    not hold escaped (RFC 3986, 6.2.2.2), dot segments removed, slashes merged.
+    """
+    path = re.sub(r"%2f|%5c|\\", "/", path, flags=re.IGNORECASE)
     kept: list[str] = []
     segments = path.split("/")[1:]
     for index, segment in enumerate(segments):
-        is_last = index == len(segments) - 1
-        plain = re.sub(r"%2e", ".", segment, flags=re.IGNORECASE)
-        if plain == ".":
-            if is_last:
-                kept.append("")
-        elif plain == "..":
+        step = _step(segment)
+        if step == "..":
             if kept:
                 kept.pop()
-            if is_last:
-                kept.append("")
-        else:
-            kept.append(segment)
+        elif step != ".":
+            kept.append(_ESCAPED.sub(_spelled, segment))
+            continue
+        if index == len(segments) - 1:
+            kept.append("")
+    if len(kept) > 1 and not any(kept):
+        # Envoy merges slashes between segments, and here there is none.
+        return "//"
     return re.sub(r"/{2,}", "/", "/" + "/".join(kept))
+
+
+# What looks different after normalisation: any escape, and the printable characters that must be escaped.
+_ESCAPED = re.compile(r"""%([0-9A-Fa-f]{2})|["<>^`{|}]""")
+_UNRESERVED = frozenset("-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
+def _spelled(found: re.Match[str]) -> str:
+    if found[1] is None:
+        return f"%{ord(found[0]):02X}"
+    character = chr(int(found[1], 16))
+    return character if character in _UNRESERVED else found[0]
+
+
+def _step(segment: str) -> str:
+    """The segment, with "." and ".." told also where they are escaped, or followed by a parameter (";...").
+
+    Envoy sees a parameter behind plain dots only: "%2e%2e;" stays an ordinary segment.
+    """
+    name, semicolon, _ = segment.partition(";")
+    if semicolon and name in (".", ".."):
+        return name
+    return re.sub(r"%2e", ".", segment, flags=re.IGNORECASE)
 
 
 def query_parameters(query: str | None) -> dict[str, str]:
