@@ -1,0 +1,133 @@
+"""Draw random requests that come close to what routes match: odd paths, hosts, headers and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from msgspec import Struct
+
+from tests.oracle.objects import HEADER_NAMES, HEADER_VALUES, METHODS, PARAMETER_VALUES, PARAMETERS, SEGMENTS, Ports
+
+HOSTS = ("a.test", "b.test", "a.b.test", "z.b.test", "z.c.b.test", "x.example.org", "example.net", "org", "test")
+ODD = (
+    "",
+    ".",
+    "..",
+    "%2e",
+    "%2E%2e",
+    "%2f",
+    "%5C",
+    "a%2Fb",
+    "%41",
+    "%7eu",
+    "%c3%a9",
+    "..;",
+    "...",
+    "a.",
+    "\\",
+    "%25",
+    "|",
+    "..;x",
+    ".;",
+    "%2e%2e;",
+    "%00",
+    "{a}",
+    "%7c",
+)
+HEADER_SPELLINGS = (*HEADER_NAMES, "X-A", "x-b", "x-other")
+WEIGHT_OF_GET = 12
+
+
+class Asked(Struct, frozen=True):
+    """A request as it goes out. ``server_name`` is "" over plain HTTP."""
+
+    port: int
+    server_name: str
+    method: str
+    target: str
+    host: str
+    headers: tuple[tuple[str, str], ...]
+
+    @property
+    def url(self) -> str:
+        """The URL that ``explain`` is asked about."""
+        where = f"https://{self.server_name}" if self.server_name else "http://127.0.0.1"
+        return f"{where}:{self.port}{self.target}"
+
+    def __str__(self) -> str:
+        headers = "".join(f" -H '{name}: {value}'" for name, value in (("Host", self.host), *self.headers))
+        return f"{self.method} '{self.url}'{headers}"
+
+
+class Curious:
+    """Random requests from one source of chance."""
+
+    def __init__(self, chance: Random, ports: Ports) -> None:
+        self._chance = chance
+        self._ports = ports
+
+    def ask(self, paths: Sequence[str]) -> Asked:
+        """A request; ``paths`` are those that routes match."""
+        host = self._chance.choice(HOSTS)
+        server_name = ""
+        port = self._chance.choice((self._ports.http, self._ports.http, self._ports.other, self._ports.https))
+        if port == self._ports.https:
+            # Mostly the same name in both, as browsers do; else a connection that is used for another host.
+            server_name = host if self._is(0.7) else self._chance.choice(HOSTS)
+        return Asked(
+            port=port,
+            server_name=server_name,
+            method=self._chance.choice((*(["GET"] * WEIGHT_OF_GET), *METHODS)),
+            target=self._path(paths) + self._query(),
+            host=self._host(host, port),
+            headers=self._headers(),
+        )
+
+    def _is(self, probability: float) -> bool:
+        return self._chance.random() < probability
+
+    def _host(self, host: str, port: int) -> str:
+        if self._is(0.15):
+            host = host.upper() if self._is(0.5) else host.capitalize()
+        if self._is(0.1):
+            host += "."
+        if self._is(0.3):
+            host += f":{self._chance.choice((port, 80, 8080, 443))}"
+        return host
+
+    def _path(self, paths: Sequence[str]) -> str:
+        segments: list[str] = []
+        if paths and self._is(0.8):
+            segments = self._chance.choice(paths).strip("/").split("/")
+        segments += [self._chance.choice(SEGMENTS) for _ in range(self._chance.choice((0, 0, 1, 2)))]
+        if self._is(0.3):
+            segments.insert(self._chance.randint(0, len(segments)), self._chance.choice(ODD))
+        if self._is(0.05):
+            segments.insert(self._chance.randint(0, len(segments)), self._chance.choice(ODD))
+        if segments and self._is(0.1):
+            at = self._chance.randrange(len(segments))
+            segments[at] = self._chance.choice((segments[at].upper(), segments[at] + "x", segments[at].lower()))
+        return "/" + "/".join(segments) + ("/" if self._is(0.2) else "")
+
+    def _query(self) -> str:
+        if self._is(0.6):
+            return ""
+        pairs = []
+        for _ in range(self._chance.choice((0, 1, 1, 2, 3))):
+            name = self._chance.choice((*PARAMETERS, "p", "q", "%70", "x%2Ey"))
+            value = self._chance.choice((*PARAMETER_VALUES, "1", "2", "%31", "", "a%20b", "/", "a=b"))
+            pairs.append(name if self._is(0.05) else f"{name}={value}")
+        text = self._chance.choice(("&", "&", "&", ";", "&&")).join(pairs)
+        return "?" + text.replace("é", "%C3%A9").replace(" ", "+")
+
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        if self._is(0.5):
+            return ()
+        found = [
+            (self._chance.choice(HEADER_SPELLINGS), self._chance.choice(HEADER_VALUES))
+            for _ in range(self._chance.choice((1, 1, 2, 3)))
+        ]
+        if self._is(0.02):
+            found.append(("x_under", "1"))
+        return tuple(found)
