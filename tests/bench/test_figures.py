@@ -75,7 +75,8 @@ def test_every_line_of_a_table_is_as_long_as_the_others() -> None:
 
 def test_what_wrk_says_is_read_in_milliseconds_with_every_failure() -> None:
     sample = read_wrk(WRK)
-    assert (sample.per_second, sample.p50, sample.p99, sample.failures) == (41623.07, pytest.approx(0.947), 1200.0, 11)
+    assert sample.p50 == pytest.approx(0.947)
+    assert (sample.per_second, sample.p99, sample.failures) == (41623.07, 1200.0, 11)
 
 
 def test_what_h2load_says_is_read_with_every_failure() -> None:
