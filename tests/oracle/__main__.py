@@ -7,7 +7,7 @@ import asyncio
 import sys
 import time
 
-from tests.oracle.trial import REQUESTS_PER_SET, compare, smallest
+from tests.oracle.trial import REQUESTS_PER_SET, Trial, smallest
 from tests.oracle.world import World
 
 # More disagreements are most likely the same one.
@@ -18,13 +18,12 @@ PROGRESS_SECONDS = 5.0
 async def run(requests: int, seed: int, first: int) -> int:
     """Compare so many requests and print what differs; the number of disagreements."""
     started = told = time.monotonic()
-    asked = disagreements = shown = 0
+    disagreements = shown = 0
     number = first
+    trial = Trial(seed)
     async with World() as world:
-        while asked < requests:
-            count = min(REQUESTS_PER_SET, requests - asked)
-            found = await compare(world, seed, number, count)
-            asked += count
+        while trial.asked < requests:
+            found = await trial.compare(world, number, min(REQUESTS_PER_SET, requests - trial.asked))
             disagreements += len(found)
             if found and shown < MOST_SHOWN:
                 shown += 1
@@ -32,10 +31,11 @@ async def run(requests: int, seed: int, first: int) -> int:
                     f"\nDisagreement (--seed {seed} --set {number}):\n{await smallest(world, found[0])}\n", flush=True
                 )
             number += 1
-            if time.monotonic() - told >= PROGRESS_SECONDS or asked == requests:
+            if time.monotonic() - told >= PROGRESS_SECONDS or trial.asked == requests:
                 told = time.monotonic()
-                sets, rate = number - first, asked / (told - started)
-                print(f"{asked} requests to {sets} sets, {disagreements} disagreements, {rate:.0f}/s", flush=True)
+                sets, rate = number - first, trial.asked / (told - started)
+                print(f"{trial.asked} requests to {sets} sets, {disagreements} disagreements, {rate:.0f}/s", flush=True)
+    print("; ".join(f"{outcome}: {count}" for outcome, count in trial.outcomes.most_common()))
     return disagreements
 
 

@@ -74,14 +74,16 @@ class Curious:
         port = self._chance.choice((self._ports.http, self._ports.http, self._ports.other, self._ports.https))
         if port == self._ports.https:
             # Mostly the same name in both, as browsers do; else a connection that is used for another host.
-            server_name = host if self._is(0.7) else self._chance.choice(HOSTS)
+            server_name = host if self._is(0.85) else self._chance.choice(HOSTS)
+        headers = self._headers()
+        is_preflight = len(headers) > 1 and headers[-1][0] == "access-control-request-method"
         return Asked(
             port=port,
             server_name=server_name,
-            method=self._chance.choice((*(["GET"] * WEIGHT_OF_GET), *METHODS)),
+            method="OPTIONS" if is_preflight else self._chance.choice((*(["GET"] * WEIGHT_OF_GET), *METHODS)),
             target=self._path(paths) + self._query(),
             host=self._host(host, port),
-            headers=self._headers(),
+            headers=headers,
         )
 
     def _is(self, probability: float) -> bool:
@@ -130,4 +132,8 @@ class Curious:
         ]
         if self._is(0.02):
             found.append(("x_under", "1"))
+        if self._is(0.1):
+            found.append(("origin", self._chance.choice(("https://app.test", "https://other.org"))))
+            if self._is(0.5):
+                found.append(("access-control-request-method", "PUT"))
         return tuple(found)

@@ -9,7 +9,7 @@ from tests.system.client import Answer
 from trilithon.inspect.answer import edited_headers
 from trilithon.inspect.decision import BackendShare, Decision, Forwarded
 from trilithon.inspect.explain import explain
-from trilithon.inspect.request import Request, parse
+from trilithon.inspect.request import parse
 from trilithon.model.rule import HeaderEdit
 from trilithon.pipeline import Translation
 
@@ -19,11 +19,10 @@ LOOKED_AT = ("x-a", "x-b", "x-c", "x-new", "x-other")
 RESPONSE_LOOKED_AT = ("x-resp", "x-two")
 
 
-def decide(translation: Translation, asked: Asked) -> tuple[Request, Decision]:
+def decide(translation: Translation, asked: Asked) -> Decision:
     """What ``explain`` says."""
     headers = [f"{name}: {value}" for name, value in (("host", asked.host), *asked.headers)]
-    request = parse(asked.method, asked.url, headers)
-    return request, explain(translation, request)
+    return explain(translation, parse(asked.method, asked.url, headers))
 
 
 def differences(asked: Asked, decision: Decision, answer: Answer | None) -> list[str]:

@@ -145,7 +145,7 @@ class Draw:
         elif self._is(0.1):
             parent["port"] = self._ports.http
         spec: Manifest = {"parentRefs": [parent]}
-        if self._is(0.7):
+        if self._is(0.6):
             spec["hostnames"] = self._some(HOSTNAMES, 1, 3)
         spec["rules"] = [self._rule() for _ in range(self._chance.choice((1, 1, 2, 3, 4)))]
         route = _object(GATEWAY_API, "HTTPRoute", "shop", f"r{index}", spec)
@@ -207,6 +207,12 @@ class Draw:
             filters.append(self._redirect(only_prefix))
         elif self._is(0.35):
             filters.append(self._rewrite(only_prefix))
+        if self._is(0.1) and not any(item["type"] == "RequestRedirect" for item in filters):
+            mirror = {"backendRef": self._chance.choice(({"name": "web", "port": 80}, {"name": "gone", "port": 80}))}
+            filters.append({"type": "RequestMirror", "requestMirror": mirror})
+        if self._is(0.1):
+            cors = {"allowOrigins": self._chance.choice((["*"], ["https://app.test"], ["https://*.test"]))}
+            filters.append({"type": "CORS", "cors": {**cors, "allowMethods": ["GET", "PUT"]}})
         if self._is(0.03):
             reference = {"group": "example.com", "kind": "Auth", "name": "strict"}
             filters.append({"type": "ExtensionRef", "extensionRef": reference})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
@@ -46,21 +47,32 @@ class Disagreement(Struct, frozen=True):
         return copied
 
 
-async def compare(world: World, seed: int, number: int, count: int = REQUESTS_PER_SET) -> list[Disagreement]:
-    """Serve set ``number`` of a seed and compare so many requests; the same numbers draw the same again."""
-    chance = Random(f"{seed}/{number}")
-    manifests = Draw(chance, world.ports).objects()
-    curious = Curious(chance, world.ports)
-    paths = list(_paths(manifests))
-    requests = [curious.ask(paths) for _ in range(count)]
-    translation = await world.serve(manifests)
-    answers = await world.ask(requests)
-    found = []
-    for asked, answer in zip(requests, answers, strict=True):
-        wrong = _wrong(asked, decide(translation, asked)[1], answer)
-        if wrong:
-            found.append(Disagreement(manifests, asked, wrong))
-    return found
+class Trial:
+    """Comparisons drawn from one seed. ``asked`` and ``outcomes`` count what was compared."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.asked = 0
+        self.outcomes: Counter[str] = Counter()
+
+    async def compare(self, world: World, number: int, count: int = REQUESTS_PER_SET) -> list[Disagreement]:
+        """Serve set ``number`` and compare so many requests; the same numbers draw the same again."""
+        chance = Random(f"{self.seed}/{number}")
+        manifests = Draw(chance, world.ports).objects()
+        curious = Curious(chance, world.ports)
+        paths = list(_paths(manifests))
+        requests = [curious.ask(paths) for _ in range(count)]
+        translation = await world.serve(manifests)
+        answers = await world.ask(requests)
+        found = []
+        for asked, answer in zip(requests, answers, strict=True):
+            decision = decide(translation, asked)
+            self.asked += 1
+            self.outcomes[decision.outcome] += 1
+            wrong = _wrong(asked, decision, answer)
+            if wrong:
+                found.append(Disagreement(manifests, asked, wrong))
+        return found
 
 
 def _wrong(asked: Asked, decision: Decision, answer: Answer | Unanswered | None) -> list[str]:
@@ -101,7 +113,7 @@ async def _still(world: World, manifests: list[Manifest], asked: Asked) -> list[
         answer = await world.ask_alone(asked)
     except (NotAccepted, EnvoyRefuses, Unanswered):
         return None
-    return _wrong(asked, decide(translation, asked)[1], answer) or None
+    return _wrong(asked, decide(translation, asked), answer) or None
 
 
 def _smaller(manifests: list[Manifest]) -> Iterator[list[Manifest]]:

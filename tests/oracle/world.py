@@ -86,7 +86,7 @@ class World:
     async def __aenter__(self) -> Self:
         servers = [await self._stack.enter_async_context(EchoServer(name)) for name in BACKENDS]
         backends = Backends({server.name: server.port for server in servers})
-        self._standing = resources(standing(backends, _certificate()))
+        self._standing = resources(standing(backends, certificate()))
         self._served = dict(self._standing)
         self._source = _Source(self._standing)
         directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="oracle-")))
@@ -199,7 +199,8 @@ def _three_ports() -> tuple[int, int, int]:
     return first, second, third
 
 
-def _certificate() -> dict[str, str]:
+def certificate() -> dict[str, str]:
+    """The data of a TLS Secret. No client of the oracle looks at the names in it."""
     issued = trustme.CA(key_type=trustme.KeyType.ECDSA).issue_cert("any.test", key_type=trustme.KeyType.ECDSA)
     chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
     return {
