@@ -303,9 +303,16 @@ def grow(folder: Path, number: int) -> None:
         (deep / "c.yaml").write_text(route(f"r{each}"))
 
 
-async def test_folders_that_grow_while_they_are_looked_at_are_all_read(reader: Reader, tmp_path: Path) -> None:
+def edit_all(folder: Path, number: int) -> None:
+    for each in range(number):
+        (folder / f"sub{each}" / "a" / "b" / "c.yaml").write_text(route(f"r{each}", "new.test"))
+
+
+async def test_folders_that_grow_while_they_are_looked_at_are_read_and_watched(reader: Reader, tmp_path: Path) -> None:
     await asyncio.to_thread(grow, tmp_path, 200)
     await reader.until(lambda: len(reader.hosts) == 201)
+    edit_all(tmp_path, 200)
+    await reader.until(lambda: list(reader.hosts.values()).count("new.test") == 200)
 
 
 async def test_an_overflowing_queue_loses_nothing(reader: Reader, tmp_path: Path) -> None:

@@ -148,6 +148,14 @@ def test_a_document_is_the_same_wherever_it_stands() -> None:
     assert (first.digest, first.text) == (second.digest, second.text)
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("line", ["# comment\r\n", " \t\r\n", "%YAML 1.1\r\n", "\n", "# \r \r\n"])
+@pytest.mark.parametrize("end", ["a: 1", "b: 1\r\n---\r\na: 1", "%\r\nb: 1\r\n---\r\na: 1"])
+def test_a_long_head_takes_no_longer_than_it_is(line: str, end: str) -> None:
+    documents = split((line * 5_000 + end).encode())
+    assert documents[-1].text.endswith(b"a: 1")
+
+
 def test_a_tab_is_named_as_the_culprit() -> None:
     assert "tabs" in refusal("a:\n\tb: 1\n").hint
 

@@ -74,9 +74,9 @@ class _File(Struct, frozen=True, gc=False):
     is_blank: bool = False
 
     @property
-    def holding(self) -> int:
-        """How many of its documents stand for objects."""
-        return sum(1 for document in self.documents if document.reading.good or document.keeps)
+    def holding(self) -> bool:
+        """Whether any of its documents stands for an object."""
+        return any(document.reading.good or document.keeps for document in self.documents)
 
 
 class FileSource:
@@ -101,7 +101,7 @@ class FileSource:
         self._files: dict[str, _File] = {}
         self._shown: dict[Path, str] = {}
         self._scan: Scan = folder_scan.scan(())
-        # Documents that stand for objects, by root: when it falls to zero, the root is held.
+        # Files that hold objects, by root: when it falls to zero, the root is held.
         self._holding = [0] * len(self.paths)
         self._emptied: dict[int, float] = {}
         self._blanked: dict[str, float] = {}
@@ -224,7 +224,7 @@ class FileSource:
         """Let files without any text keep their objects, until a second look confirms it."""
         for shown, file in updates.items():
             before = self._files.get(shown)
-            is_blanked = file is not None and file.is_blank and before is not None and before.holding > 0
+            is_blanked = file is not None and file.is_blank and before is not None and before.holding
             is_waiting = is_blanked and now - self._blanked.setdefault(shown, now) < HOLD_SECONDS
             if before and is_waiting and not self._is_meant_empty(before.found.root):
                 updates[shown] = replace(before, signature=UNKNOWN, is_blank=True)

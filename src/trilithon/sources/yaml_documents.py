@@ -17,9 +17,10 @@ from trilithon.sources.yaml_values import Refused, Value, compose, value_of
 
 # A marker at the start of a line ends every open construct, block scalars and quoted text included (YAML 1.2, 9.1.2).
 _MARKER = re.compile(rb"^(---|\.\.\.)(?=[ \t\r\n]|\Z)", re.MULTILINE)
-_COMMENTS = rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*"
-_DIRECTIVES = re.compile(rb"(?:" + _COMMENTS + rb"%[^\n]*\n)+" + _COMMENTS + rb"\Z")
-_EMPTY = re.compile(rb"(?:(?:(?:---|\.\.\.)(?=[ \t\r\n]|\Z))?[ \t]*(?:#[^\n]*)?\r?(?:\n|\Z))*\Z")
+# Possessive, because a comment's "\r" can be read in two ways: n lines must not be tried in 2**n.
+_COMMENTS = rb"(?:[ \t]*+(?:#[^\n]*+)?+\r?+\n)*+"
+_DIRECTIVES = re.compile(rb"(?:" + _COMMENTS + rb"%[^\n]*+\n)++" + _COMMENTS + rb"\Z")
+_EMPTY = re.compile(rb"(?:(?:(?:---|\.\.\.)(?=[ \t\r\n]|\Z))?+[ \t]*+(?:#[^\n]*+)?+\r?+(?:\n|\Z))*+\Z")
 # A "%" behind it would become a directive without it.
 _BARE_MARKER = re.compile(rb"---[ \t]*\r?\n(?!%)")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -72,11 +73,12 @@ def _digest(text: bytes) -> bytes:
 def _pieces(data: bytes) -> Iterator[bytes]:
     """The file, cut before each "---" and after each "..." line; directives stay with the document they are for."""
     start = 0
+    has_directives = data.startswith(b"%") or b"\n%" in data
     for marker in _MARKER.finditer(data):
         if marker[1] == b"...":
             newline = data.find(b"\n", marker.end())
             end = len(data) if newline < 0 else newline + 1
-        elif data.find(b"%", start, marker.start()) >= 0 and _DIRECTIVES.match(data, start, marker.start()):
+        elif has_directives and _DIRECTIVES.match(data, start, marker.start()):
             continue
         else:
             end = marker.start()
