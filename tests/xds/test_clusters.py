@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.xds.world import World, backend, invalid, names, rule, service, to
 from trilithon.model.backend import Backend
-from trilithon.model.rule import Filters, Forward, Mirror, Share
+from trilithon.model.rule import Filters, Forward, Mirror, Retry, Share
 from trilithon.model.settings import Settings
 from trilithon.model.tables import SERVICES, SLICES
 from trilithon.resources.core import (
@@ -87,6 +87,17 @@ def test_a_cluster_for_each_backend_in_use_and_no_other() -> None:
     world.route("two", rule(to("a")), rule(Forward((Share(0, 1, backend("a", "h2c")),)), index=1))
     assert names(world.all(CLUSTERS)) == ["Backend/shop/a", "Backend/shop/a+h2c", "Backend/shop/copy"]
     assert names(world.all(ENDPOINTS)) == names(world.all(CLUSTERS))
+
+
+def test_rules_with_retries_of_their_own_share_a_cluster_without_the_default() -> None:
+    world = World()
+    world.route("plain", rule(to("a")))
+    world.route("own", rule(to("a"), retry=Retry((503,), 2)), rule(to("a"), index=1, attempt_timeout=100))
+    assert names(world.all(CLUSTERS)) == ["Backend/shop/a", "Backend/shop/a+retries"]
+    options = {name: cluster.typed_extension_protocol_options for name, cluster in world.all(CLUSTERS).items()}
+    assert options["Backend/shop/a"]
+    assert not options["Backend/shop/a+retries"], "it would outrank what the routes say"
+    assert not any(host.HasField("retry_policy") for host in world.hosts().values())
 
 
 def test_a_cluster_outlives_all_routes_but_the_last() -> None:

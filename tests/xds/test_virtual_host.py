@@ -110,8 +110,6 @@ def test_a_spliced_table_is_the_table_encoded_whole() -> None:
     whole.validate_clusters.value = False
     for name, host in sorted(world.hosts().items()):
         whole.virtual_hosts.append(VirtualHost(name=name, domains=[name], routes=host.routes))
-        if host.routes:
-            whole.virtual_hosts[-1].retry_policy.CopyFrom(host.retry_policy)
     assert spliced == whole
     assert spliced.SerializeToString(deterministic=True) == whole.SerializeToString(deterministic=True)
 

@@ -16,12 +16,13 @@ class Backend(Struct, frozen=True, gc=False, order=True):
     """One group of endpoints and how to speak to them: the identity of one Envoy cluster.
 
     ``object`` is a Service or a Backend; ``port`` is the Service's port number, None for a Backend object, whose
-    endpoints have their own.
+    endpoints have their own. ``retries`` says who decides what is tried again: every rule as by default, or each route.
     """
 
     object: Key
     port: int | None
     protocol: Protocol = "http"
+    retries: Literal["default", "by route"] = "default"
 
     def __str__(self) -> str:
         return f"{self.object}:{self.port}" if self.port is not None else str(self.object)

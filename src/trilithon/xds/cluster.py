@@ -6,12 +6,13 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 from trilithon.incremental import Read
-from trilithon.model.backend import BackendKey
+from trilithon.model.backend import Backend, BackendKey
 from trilithon.model.tables import ADDRESSES
 from trilithon.xds.connection_manager import over_ads
 from trilithon.xds.endpoint import load_assignment
 from trilithon.xds.names import cluster_name
 from trilithon.xds.resource import CLUSTER, XdsResource
+from trilithon.xds.retry import DEFAULT_RETRY
 
 _BUFFER_BYTES = 32 << 10
 _UNLIMITED = 2**32 - 1
@@ -35,10 +36,7 @@ def encode_cluster(read: Read, key: BackendKey) -> XdsResource:
     keepalive.keepalive_time.value, keepalive.keepalive_interval.value = 60, 10
     keepalive.keepalive_probes.value = 3
     _fill_circuit_breakers(cluster)
-    if key.backend.protocol == "h2c":
-        options = HttpProtocolOptions()
-        options.explicit_http_config.http2_protocol_options.SetInParent()
-        cluster.typed_extension_protocol_options[_HTTP_OPTIONS].Pack(options, deterministic=True)
+    _fill_http_options(cluster, key.backend)
     # Those of a Service are never names, and to look at them would wake the cluster for every pod.
     addresses = read.one(ADDRESSES, key) if key.backend.object.kind == "Backend" else None
     if addresses is not None and addresses.has_names:
@@ -51,6 +49,19 @@ def encode_cluster(read: Read, key: BackendKey) -> XdsResource:
         cluster.type = Cluster.EDS
         cluster.eds_cluster_config.eds_config.CopyFrom(over_ads())
     return XdsResource.of(CLUSTER, name, cluster)
+
+
+def _fill_http_options(cluster: Cluster, backend: Backend) -> None:
+    if backend.protocol == "http" and backend.retries == "by route":
+        return
+    options = HttpProtocolOptions()
+    if backend.protocol == "h2c":
+        options.explicit_http_config.http2_protocol_options.SetInParent()
+    else:
+        options.explicit_http_config.http_protocol_options.SetInParent()
+    if backend.retries == "default":
+        options.retry_policy.CopyFrom(DEFAULT_RETRY)
+    cluster.typed_extension_protocol_options[_HTTP_OPTIONS].Pack(options, deterministic=True)
 
 
 def _fill_circuit_breakers(cluster: Cluster) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from envoy.config.core.v3.base_pb2 import RuntimeFractionalPercent
-from envoy.config.route.v3.route_components_pb2 import RetryPolicy, Route, RouteAction, WeightedCluster
-from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
+from envoy.config.route.v3.route_components_pb2 import Route, RouteAction, WeightedCluster
 from envoy.type.v3.percent_pb2 import FractionalPercent
 
 from trilithon.model.problem import NO_BACKENDS
@@ -14,18 +13,12 @@ from trilithon.xds.cors import CORS_FILTER, cors_policy
 from trilithon.xds.headers import Edited, fill_headers, set_response_header, then, vary_by_origin
 from trilithon.xds.names import NO_CLUSTER, cluster_name
 from trilithon.xds.redirect import fill_prefix
+from trilithon.xds.retry import fill_retry
 
 # Says why a request was not forwarded, in the words of the problem catalogue.
 REASON_HEADER = "x-trilithon-reason"
 _MILLION = 1_000_000
 _STREAM_IDLE_MILLISECONDS = 300_000
-
-# In these cases the request never reached a backend, so that trying again is safe whatever it asks for.
-_NOT_SENT = "connect-failure,refused-stream,reset-before-request"
-_DEFAULT_RETRIES = 2
-_MOST_RETRIES = 2**32 - 1
-# Look for a host that was not tried yet so many times; with few hosts none may be left.
-_HOST_SELECTION_ATTEMPTS = 5
 
 
 def fill_forward(route: Route, rule: Rule, match: Match, action: Forward) -> None:
@@ -42,7 +35,7 @@ def fill_forward(route: Route, rule: Rule, match: Match, action: Forward) -> Non
     for mirror in rule.filters.mirrors:
         _fill_mirror(target, mirror)
     _fill_timeouts(target, rule)
-    _fill_retry(target, rule)
+    fill_retry(target, rule)
 
 
 def fill_refusal(route: Route, status: int, problem: Problem | None) -> None:
@@ -134,36 +127,3 @@ def _fill_timeouts(target: RouteAction, rule: Rule) -> None:
     longest = max(rule.request_timeout or 0, rule.attempt_timeout or 0)
     if longest > _STREAM_IDLE_MILLISECONDS:
         target.idle_timeout.FromMilliseconds(longest)
-
-
-def _fill_retry(action: RouteAction, rule: Rule) -> None:
-    retry = rule.retry
-    if not rule.attempt_timeout and retry is None:
-        return  # The virtual host's policy holds.
-    target = action.retry_policy
-    target.MergeFrom(DEFAULT_RETRY)
-    if rule.attempt_timeout:
-        target.per_try_timeout.FromMilliseconds(rule.attempt_timeout)
-    if retry is None:
-        return
-    # The API allows more attempts than Envoy can count to.
-    target.num_retries.value = min(retry.attempts, _MOST_RETRIES)
-    if retry.codes:
-        target.retry_on = f"retriable-status-codes,{_NOT_SENT}"
-        target.retriable_status_codes.extend(retry.codes)
-    if retry.backoff:
-        # Envoy waits for a random part of the interval, which doubles with each attempt.
-        target.retry_back_off.base_interval.FromMilliseconds(retry.backoff)
-        target.retry_back_off.max_interval.FromMilliseconds(retry.backoff * 10)
-
-
-def _default_retry() -> RetryPolicy:
-    """What every route tries again that says nothing else."""
-    policy = RetryPolicy(retry_on=_NOT_SENT, host_selection_retry_max_attempts=_HOST_SELECTION_ATTEMPTS)
-    policy.num_retries.value = _DEFAULT_RETRIES
-    predicate = policy.retry_host_predicate.add(name="previous-hosts")
-    predicate.typed_config.Pack(PreviousHostsPredicate())
-    return policy
-
-
-DEFAULT_RETRY = _default_retry()

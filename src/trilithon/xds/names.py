@@ -14,10 +14,14 @@ NO_CLUSTER = "-"
 
 
 def cluster_name(backend: Backend) -> str:
-    """The cluster of a backend: "Service/shop/web:80", with "+h2c" where another protocol than HTTP/1.1 is spoken."""
+    """The cluster of a backend: "Service/shop/web:80".
+
+    With "+h2c" where another protocol than HTTP/1.1 is spoken, and "+retries" where routes say what is tried again.
+    """
     port = "" if backend.port is None else f":{backend.port}"
     protocol = "" if backend.protocol == "http" else f"+{backend.protocol}"
-    return f"{_object(backend.object)}{port}{protocol}"
+    retries = "+retries" if backend.retries == "by route" else ""
+    return f"{_object(backend.object)}{port}{protocol}{retries}"
 
 
 def secret_name(secret: Key) -> str:

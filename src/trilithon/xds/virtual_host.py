@@ -11,7 +11,6 @@ from trilithon.model.listener import HostKey, RouteTableKey
 from trilithon.model.settings import Settings
 from trilithon.resources.meta import Key
 from trilithon.translate.hostnames import specificity, wider
-from trilithon.xds.forward import DEFAULT_RETRY
 from trilithon.xds.redirect import closed
 from trilithon.xds.route import entries
 from trilithon.xds.tables import BY_HOST, EncodedHost, EncodedMatch, Placed
@@ -30,9 +29,7 @@ def encode_virtual_host(settings: Settings, read: Read, host: HostKey) -> Encode
     """
     port = settings.bound_port(host.table.port)
     routes = b"".join([_routes(match, host.table, port) for match in _matches(read, host)])
-    # Once here rather than in every route, most of whose bytes it would be. A cluster could hold it, too, and would
-    # then outrank the policies of routes.
-    head = VirtualHost(name=host.hostname, domains=[host.hostname], retry_policy=DEFAULT_RETRY)
+    head = VirtualHost(name=host.hostname, domains=[host.hostname])
     return EncodedHost(host, as_entry(head, routes))
 
 
