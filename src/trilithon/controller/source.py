@@ -52,6 +52,7 @@ def place_of(source: Source, problem: Problem) -> tuple[str | None, int | None]:
     """File and line of a problem, where it has any."""
     for entry in source.problems():
         if entry.problem == problem:
-            return entry.file, entry.line
+            # Line 0 stands for the file as a whole.
+            return entry.file, entry.line or None
     place = source.position(problem.key, problem.path) if problem.key is not None else None
     return place if place is not None else (None, None)
