@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from trilithon import controller
 from trilithon.cli.main import main
 from trilithon.sinks.grpc_server import XdsServer
 
 GRACE_SECONDS = 0.2
 
 if __name__ == "__main__":
-    vars(controller)["XdsServer"] = partial(XdsServer, grace=GRACE_SECONDS)
+    assert XdsServer.__init__.__kwdefaults__ is not None
+    XdsServer.__init__.__kwdefaults__["grace"] = GRACE_SECONDS
     main()

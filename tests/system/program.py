@@ -138,6 +138,8 @@ async def serving(
     """The program over a folder whose Gateway demo/gw is served already; ends with SIGTERM and exit status 0."""
     async with Program(folder, runtime, *arguments, command=command) as program:
         await program.programmed()
+        # Envoy listens once it has its routes, too.
+        await program.event("change")
         yield program
         await program.stopped()
 

@@ -35,9 +35,10 @@ async def test_requests_in_flight_are_finished(folder: Folder, runtime: Path, nu
         web(folder, port, servers["a"])
         async with Program(folder, runtime) as program:
             await program.programmed()
+            await serves(port)
             envoy = program.envoy
-            flying = [asyncio.create_task(ask(port, "/?delay=3s")) for ask in (fetch, fetch_h2) for _ in range(3)]
-            await until(lambda: servers["a"].seen["/"] == len(flying))
+            flying = [asyncio.create_task(ask(port, "/slow?delay=3s")) for ask in (fetch, fetch_h2) for _ in range(3)]
+            await until(lambda: servers["a"].seen["/slow"] == len(flying))
             program.signal(number)
             # New connections are refused, for somebody else to take them.
             await serves(port, status=0, seconds=3)
@@ -55,6 +56,7 @@ async def test_a_kept_connection_is_told_to_go(folder: Folder, runtime: Path) ->
         web(folder, port, servers["a"])
         async with Program(folder, runtime) as program:
             await program.programmed()
+            await serves(port)
             async with await Connection.open(port) as kept, await Connection.open(port) as busy:
                 assert (await kept.request()).header("connection") is None
                 flying = asyncio.create_task(busy.request("/slow?delay=2s"))
@@ -72,9 +74,10 @@ async def test_a_second_ctrl_c_ends_at_once(folder: Folder, runtime: Path) -> No
         web(folder, port, servers["a"])
         async with Program(folder, runtime) as program:
             await program.programmed()
+            await serves(port)
             envoy = program.envoy
-            flying = asyncio.create_task(status_of(port, "/?delay=20s"))
-            await until(lambda: servers["a"].seen["/"])
+            flying = asyncio.create_task(status_of(port, "/slow?delay=20s"))
+            await until(lambda: servers["a"].seen["/slow"])
             program.signal(signal.SIGINT)
             await program.event("ending")
             asked = time.monotonic()
@@ -96,8 +99,8 @@ async def test_by_force_no_envoy_stays_behind_and_the_next_run_takes_over(
         web(folder, port, servers["a"])
         async with Program(folder, runtime) as first:
             await first.programmed()
+            await serves(port)
             envoy = first.envoy
-            assert await status_of(port) == 200
             first.signal(number)
             await first.ended()
             await until(lambda: not is_running(envoy), 2, "an Envoy outlives its control plane")
@@ -138,6 +141,7 @@ async def test_a_second_run_says_whose_port_it_is_and_takes_it_over(folder: Fold
         web(folder, port, servers["a"])
         async with Program(folder, runtime) as first:
             await first.programmed()
+            await serves(port)
             async with Program(folder, runtime) as second:
                 problem = await second.event("problem", code="PortUnavailable")
                 assert "another process has it" in problem["message"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.system.client import fetch
-from tests.system.harness import Command, backends, free_port, is_running, serves, status_of, until
+from tests.system.harness import Command, SteadyLoad, backends, free_port, is_running, serves, status_of, until
 from tests.system.manifests import (
     Folder,
     backend,
@@ -41,6 +42,7 @@ async def test_the_example_answers_with_its_demo_backends(folder: Folder, runtim
         await program.said("Gateway demo/hello is served")
         await program.said(f"http://127.0.0.1:{8080 + offset}/")
         port = 8080 + offset
+        await serves(port, host="127.0.0.1")
         assert (await fetch(port, "/", host="127.0.0.1")).backend == "hello"
         cart = await fetch(port, "/cart/items", host="shop.test")
         assert cart.echo["path"] == "/items"
@@ -100,16 +102,18 @@ async def test_a_file_saved_by_renaming_and_a_moved_file_are_served(folder: Fold
             draft = folder.write(".route.yaml.draft", route("web", rule(to("b"))))
             await program.served(lambda: draft.rename(folder.path / "route.yaml"), "HTTPRoute demo/web")
             assert (await fetch(port)).backend == "b"
-            # The object stays what it is: nothing to serve, and nothing may be lost on the way.
+            # Moved elsewhere an object stays what it is, and is never away.
             below = folder.path / "below"
-            below.mkdir()
-            (folder.path / "route.yaml").rename(below / "moved.yaml")
-            await program.served(
-                lambda: (below / "moved.yaml").write_text(
-                    (below / "moved.yaml").read_text().replace("name: b", "name: a")
-                ),
-                "HTTPRoute demo/web",
-            )
+            async with SteadyLoad(port, expect=lambda answer: answer.backend == "b") as load:
+                await load.answered(5)
+                below.mkdir()
+                (folder.path / "route.yaml").rename(below / "moved.yaml")
+                other = route("other", rule(to("a"), matches=[prefix("/other")]))
+                await program.served(lambda: folder.write("other.yaml", other), "HTTPRoute demo/other")
+                await load.answered(20)
+            assert not load.bad
+            again = partial(folder.write, "below/moved.yaml", route("web", rule(to("a"))))
+            await program.served(again, "HTTPRoute demo/web")
             assert (await fetch(port)).backend == "a"
 
 
@@ -158,6 +162,7 @@ async def test_each_gateway_has_its_own_envoy_and_leaves_the_others_alone(folder
                 "second.yaml", gateway(listener(second), name="second"), route("two", rule(to("a")), gateway="second")
             )
             await program.programmed(after=after, gateway="demo/second")
+            await serves(second)
             assert (await fetch(second)).backend == "a"
             other = program.envoy
             assert other != first
