@@ -47,7 +47,7 @@ bench: setup ## Measure against Traefik, side by side
 
 .PHONY: docs
 docs: setup ## Build the documentation into site/
-	@$(BIN)/zensical build --clean --config-file mkdocs.yml
+	@$(BIN)/zensical build --config-file mkdocs.yml
 
 .PHONY: lock
 lock: ## Lock the dependencies anew (UPGRADE=1: to their newest versions)
@@ -55,5 +55,5 @@ lock: ## Lock the dependencies anew (UPGRADE=1: to their newest versions)
 
 .PHONY: clean
 clean: ## Remove everything that can be made again
-	@rm -rf .venv .cache .hypothesis dist build site
+	@rm -rf .venv .made .cache .hypothesis dist build site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,7 +27,7 @@ from bench.trilithon import Trilithon
 SECTIONS = ("change", "load", "throughput", "engine")
 # The shortest interval between two changes that is worth configuring: below it nothing gets quicker.
 THROTTLE = "1ms"
-CACHE = Path(__file__).parent.parent / ".cache" / "bench"
+CACHE = Path(__file__).parent.parent / ".made" / "bench"
 FAILED, LACKING = 1, 3
 
 

@@ -2,4 +2,4 @@
 # Check the import contracts of pyproject.toml; speak only when one is broken.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-report=$(.venv/bin/lint-imports --no-logo --cache-dir .cache/import-linter 2>&1) || { printf '%s\n' "$report"; exit 1; }
+report=$(.venv/bin/lint-imports --no-logo --cache-dir .made/import-linter 2>&1) || { printf '%s\n' "$report"; exit 1; }

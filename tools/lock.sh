@@ -6,11 +6,11 @@ cd "$(dirname "$0")/.."
 
 UV=$(command -v uv || true)
 if [ -z "$UV" ]; then
-  UV=.cache/uv/bin/uv
+  UV=.made/uv/bin/uv
   if [ ! -x $UV ]; then
-    echo "lock: uv is not on PATH; installing it into .cache/uv"
-    "${PYTHON:-python3}" -m venv --clear .cache/uv
-    .cache/uv/bin/python -m pip --disable-pip-version-check --quiet install uv
+    echo "lock: uv is not on PATH; installing it into .made/uv"
+    "${PYTHON:-python3}" -m venv --clear .made/uv
+    .made/uv/bin/python -m pip --disable-pip-version-check --quiet install uv
   fi
 fi
 

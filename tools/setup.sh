@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 VENV=.venv
-STUBS=.cache/stubs
+STUBS=.made/stubs
 STAMP=$VENV/.setup-done
 UNDERWAY=$VENV/.setup-underway
 
@@ -18,9 +18,9 @@ wanted() { { pwd -P; cat requirements-dev.lock pyproject.toml tools/setup.sh too
 is_done() { [ -x $VENV/bin/python ] && [ -d $STUBS ] && [ "$(cat $STAMP 2>/dev/null)" = "$(wanted)" ]; }
 
 is_done && exit 0
-mkdir -p .cache
+mkdir -p .made
 # Two set-ups at once would undo each other's work.
-exec 9>.cache/setup.lock
+exec 9>.made/setup.lock
 if command -v flock >/dev/null; then
   flock 9
   is_done && exit 0
