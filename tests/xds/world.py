@@ -13,6 +13,7 @@ from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret as EnvoySecret
 from google.protobuf.message import Message
+from msgspec.structs import replace
 
 from trilithon.incremental import Edit, Engine, Table
 from trilithon.model.backend import Backend
@@ -206,7 +207,13 @@ def rule(action: Action, *matches: Match, index: int = 0, filters: Filters | Non
     numbered = tuple(
         Match(number, each.path, each.method, each.headers, each.query) for number, each in enumerate(matches)
     )
+    if isinstance(action, Forward) and (more.get("retry") or more.get("attempt_timeout")):
+        action = Forward(tuple(map(_tried_again_by_route, action.shares)))
     return Rule(index, "", numbered or (Match(0, ALL),), filters or Filters(), action, **more)
+
+
+def _tried_again_by_route(share: Share) -> Share:
+    return share if share.backend is None else replace(share, backend=replace(share.backend, retries="by route"))
 
 
 def headers_of(options: Iterable[Any]) -> list[tuple[str, str]]:

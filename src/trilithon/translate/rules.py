@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from trilithon.incremental import Read
 from trilithon.model import problem as mistakes
 from trilithon.model.rule import Action, Cors, Filters, Forward, Match, Mirror, Refuse, Retry, Rule, Rules, Share
@@ -49,6 +51,10 @@ def _rule(read: Read, route: Key, index: int, written: HTTPRouteRule) -> Rule:
         *_incompatible(route, effect, matches, at),
         *_unsupported(route, written, at),
     )
+    attempt_timeout = _timeout(written.timeouts.backend_request if written.timeouts else None)
+    retry = _retry(written.retry)
+    if retry is not None or attempt_timeout:
+        shares = tuple(map(_tried_again_by_route, shares))
     action, nowhere = _action(route, effect, refusals, shares, at)
     filters = effect.filters
     return Rule(
@@ -64,8 +70,8 @@ def _rule(read: Read, route: Key, index: int, written: HTTPRouteRule) -> Rule:
         ),
         action=action,
         request_timeout=_timeout(written.timeouts.request if written.timeouts else None),
-        attempt_timeout=_timeout(written.timeouts.backend_request if written.timeouts else None),
-        retry=_retry(written.retry),
+        attempt_timeout=attempt_timeout,
+        retry=retry,
         problems=(
             *refusals,
             *(share.problem for share in shares if share.problem is not None),
@@ -103,6 +109,11 @@ def _shares(read: Read, route: Key, written: HTTPRouteRule, at: str) -> tuple[tu
         cors = changed.cors if is_only else None
     effect = Effect(filters=Filters(mirrors=mirrors, cors=cors), refusals=tuple(refusals), problems=tuple(problems))
     return tuple(shares), effect
+
+
+def _tried_again_by_route(share: Share) -> Share:
+    """The share with the backend that leaves it to the rule what is tried again."""
+    return share if share.backend is None else replace(share, backend=replace(share.backend, retries="by route"))
 
 
 def _action(

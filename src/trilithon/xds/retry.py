@@ -2,16 +2,15 @@
 
 The default stands in clusters because there are fewer of them than virtual hosts, and because Envoy reads a whole route
 table anew for each changed route: with 1,000 virtual hosts the default in each of them is a third of that work.
-A cluster's policy outranks those of routes, so a rule that has its own sends to clusters that have none.
+A cluster's policy outranks those of routes, so the backends of a rule that has its own are clusters that have none.
 """
 
 from __future__ import annotations
 
 from envoy.config.route.v3.route_components_pb2 import RetryPolicy, RouteAction
 from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
-from msgspec.structs import replace
 
-from trilithon.model.rule import Forward, Rule
+from trilithon.model.rule import Rule
 
 # In these cases the request never reached a backend, so that trying again is safe whatever it asks for.
 _NOT_SENT = "connect-failure,refused-stream,reset-before-request"
@@ -21,27 +20,12 @@ _MOST_RETRIES = 2**32 - 1
 _HOST_SELECTION_ATTEMPTS = 5
 
 
-def has_own_retries(rule: Rule) -> bool:
-    """Whether the default does not do for this rule."""
-    return rule.retry is not None or bool(rule.attempt_timeout)
-
-
-def with_its_clusters(rule: Rule) -> Rule:
-    """The rule with its backends as the clusters that leave retries to it, if it has its own."""
-    if not has_own_retries(rule) or not isinstance(rule.action, Forward):
-        return rule
-    shares = tuple(
-        share if share.backend is None else replace(share, backend=replace(share.backend, retries="by route"))
-        for share in rule.action.shares
-    )
-    return replace(rule, action=Forward(shares))
-
-
 def fill_retry(action: RouteAction, rule: Rule) -> None:
     """Write a rule's own retries."""
-    if not has_own_retries(rule):
-        return
-    target, retry = action.retry_policy, rule.retry
+    retry = rule.retry
+    if not rule.attempt_timeout and retry is None:
+        return  # The cluster's policy holds.
+    target = action.retry_policy
     target.MergeFrom(DEFAULT_RETRY)
     if rule.attempt_timeout:
         target.per_try_timeout.FromMilliseconds(rule.attempt_timeout)

@@ -16,7 +16,6 @@ from trilithon.xds.forward import fill_forward, fill_refusal
 from trilithon.xds.headers import fill_headers
 from trilithon.xds.match import fill_match, takes_all
 from trilithon.xds.redirect import fill_redirect
-from trilithon.xds.retry import with_its_clusters
 from trilithon.xds.tables import EncodedMatch, EncodedRules
 from trilithon.xds.wire import delimited
 
@@ -26,10 +25,9 @@ _ROUTES = 3
 
 def encode_rules(read: Read, rules: Rules) -> EncodedRules:
     """Every match of every rule as Envoy routes, in the spec's order."""
-    items = [with_its_clusters(rule) for rule in rules.items]
-    encoded = [_encode_match(rules, rule, match) for rule in items for match in rule.matches]
+    encoded = [_encode_match(rules, rule, match) for rule in rules.items for match in rule.matches]
     encoded.sort(key=lambda entry: entry.rank)
-    backends = sorted({backend for rule in items for backend in _backends(rule)})
+    backends = sorted({backend for rule in rules.items for backend in _backends(rule)})
     return EncodedRules(rules.route, tuple(encoded), tuple(backends))
 
 
