@@ -7,7 +7,16 @@ from random import Random
 
 from msgspec import Struct
 
-from tests.oracle.objects import HEADER_NAMES, HEADER_VALUES, METHODS, PARAMETER_VALUES, PARAMETERS, SEGMENTS, Ports
+from tests.oracle.objects import (
+    HEADER_NAMES,
+    HEADER_VALUES,
+    METHODS,
+    PARAMETER_VALUES,
+    PARAMETERS,
+    SEGMENTS,
+    Manifest,
+    Ports,
+)
 
 HOSTS = ("a.test", "b.test", "a.b.test", "z.b.test", "z.c.b.test", "x.example.org", "example.net", "org", "test")
 ODD = (
@@ -60,15 +69,40 @@ class Asked(Struct, frozen=True):
         return f"{self.method} '{self.url}'{headers}"
 
 
-class Curious:
-    """Random requests from one source of chance."""
+class Known(Struct, frozen=True):
+    """What the routes of a set look at: paths, headers and query parameters."""
 
-    def __init__(self, chance: Random, ports: Ports) -> None:
+    paths: tuple[str, ...]
+    headers: tuple[tuple[str, str], ...]
+    parameters: tuple[tuple[str, str], ...]
+
+
+def known(manifests: Sequence[Manifest]) -> Known:
+    """What these routes look at; for a regular expression some value."""
+    routes = [manifest for manifest in manifests if manifest["kind"] == "HTTPRoute"]
+    matches = [match for route in routes for rule in route["spec"]["rules"] for match in rule.get("matches", ())]
+    paths = [match["path"] for match in matches if "path" in match]
+    return Known(
+        paths=tuple(path["value"] for path in paths if path["type"] != "RegularExpression"),
+        headers=tuple(_example(each) for match in matches for each in match.get("headers", ())),
+        parameters=tuple(_example(each) for match in matches for each in match.get("queryParams", ())),
+    )
+
+
+def _example(condition: Manifest) -> tuple[str, str]:
+    return condition["name"], "1" if condition["type"] == "RegularExpression" else condition["value"]
+
+
+class Curious:
+    """Random requests from one source of chance, about what some routes look at."""
+
+    def __init__(self, chance: Random, ports: Ports, about: Known) -> None:
         self._chance = chance
         self._ports = ports
+        self._about = about
 
-    def ask(self, paths: Sequence[str]) -> Asked:
-        """A request; ``paths`` are those that routes match."""
+    def ask(self) -> Asked:
+        """A request."""
         host = self._chance.choice(HOSTS)
         server_name = ""
         port = self._chance.choice((self._ports.http, self._ports.http, self._ports.other, self._ports.https))
@@ -81,7 +115,7 @@ class Curious:
             port=port,
             server_name=server_name,
             method="OPTIONS" if is_preflight else self._chance.choice((*(["GET"] * WEIGHT_OF_GET), *METHODS)),
-            target=self._path(paths) + self._query(),
+            target=self._path() + self._query(),
             host=self._host(host, port),
             headers=headers,
         )
@@ -98,12 +132,15 @@ class Curious:
             host += f":{self._chance.choice((port, 80, 8080, 443))}"
         return host
 
-    def _path(self, paths: Sequence[str]) -> str:
+    def _path(self) -> str:
         segments: list[str] = []
-        if paths and self._is(0.8):
-            segments = self._chance.choice(paths).strip("/").split("/")
-        segments += [self._chance.choice(SEGMENTS) for _ in range(self._chance.choice((0, 0, 1, 2)))]
-        if self._is(0.3):
+        if self._about.paths and self._is(0.8):
+            segments = self._chance.choice(self._about.paths).strip("/").split("/")
+        segments += [self._chance.choice(SEGMENTS) for _ in range(self._chance.choice((0, 0, 0, 1, 2)))]
+        if segments and self._is(0.1):
+            # Not the element that a prefix ends with, though it begins the same.
+            segments[-1] += "x"
+        if self._is(0.25):
             segments.insert(self._chance.randint(0, len(segments)), self._chance.choice(ODD))
         if self._is(0.05):
             segments.insert(self._chance.randint(0, len(segments)), self._chance.choice(ODD))
@@ -120,6 +157,12 @@ class Curious:
             name = self._chance.choice((*PARAMETERS, "p", "q", "%70", "x%2Ey"))
             value = self._chance.choice((*PARAMETER_VALUES, "1", "2", "%31", "", "a%20b", "/", "a=b"))
             pairs.append(name if self._is(0.05) else f"{name}={value}")
+        if self._about.parameters and self._is(0.7):
+            pairs.append("=".join(self._chance.choice(self._about.parameters)))
+        if pairs and self._is(0.3):
+            # The same name once more, with another value.
+            pairs.append(f"{self._chance.choice(pairs).partition('=')[0]}={self._chance.choice(PARAMETER_VALUES)}")
+        self._chance.shuffle(pairs)
         text = self._chance.choice(("&", "&", "&", ";", "&&")).join(pairs)
         return "?" + text.replace("é", "%C3%A9").replace(" ", "+")
 
@@ -128,8 +171,13 @@ class Curious:
             return ()
         found = [
             (self._chance.choice(HEADER_SPELLINGS), self._chance.choice(HEADER_VALUES))
-            for _ in range(self._chance.choice((1, 1, 2, 3)))
+            for _ in range(self._chance.choice((0, 1, 2)))
         ]
+        if self._about.headers:
+            found += [self._chance.choice(self._about.headers) for _ in range(self._chance.choice((0, 1, 1, 2)))]
+        if found and self._is(0.3):
+            found.append((self._chance.choice(found)[0].swapcase(), self._chance.choice(HEADER_VALUES)))
+        self._chance.shuffle(found)
         if self._is(0.02):
             found.append(("x_under", "1"))
         if self._is(0.1):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
 import yaml
 from msgspec import Struct
 
-from tests.oracle.asking import Asked, Curious
+from tests.oracle.asking import Asked, Curious, known
 from tests.oracle.comparing import decide, differences
 from tests.oracle.objects import Draw, Manifest
 from tests.oracle.world import EnvoyRefuses, NotAccepted, World
@@ -59,9 +59,8 @@ class Trial:
         """Serve set ``number`` and compare so many requests; the same numbers draw the same again."""
         chance = Random(f"{self.seed}/{number}")
         manifests = Draw(chance, world.ports).objects()
-        curious = Curious(chance, world.ports)
-        paths = list(_paths(manifests))
-        requests = [curious.ask(paths) for _ in range(count)]
+        curious = Curious(chance, world.ports, known(manifests))
+        requests = [curious.ask() for _ in range(count)]
         translation = await world.serve(manifests)
         answers = await world.ask(requests)
         found = []
@@ -79,15 +78,6 @@ def _wrong(asked: Asked, decision: Decision, answer: Answer | Unanswered | None)
     if isinstance(answer, Unanswered):
         return [f"Envoy does not answer: {answer}"]
     return differences(asked, decision, answer)
-
-
-def _paths(manifests: Sequence[Manifest]) -> Iterator[str]:
-    for manifest in manifests:
-        if manifest["kind"] == "HTTPRoute":
-            for rule in manifest["spec"]["rules"]:
-                for match in rule.get("matches", ()):
-                    if "path" in match and match["path"]["type"] != "RegularExpression":
-                        yield match["path"]["value"]
 
 
 async def smallest(world: World, found: Disagreement) -> Disagreement:
