@@ -38,9 +38,7 @@ def find_listener(engine: Engine, settings: Settings, request: Request, name: st
         named = _named(everything, name)
         candidates = [item for item in everything if item.port_key == named.port_key]
     else:
-        candidates = [
-            item for item in everything if request.port in {item.port, settings.bound_port(item.port)}
-        ]
+        candidates = [item for item in everything if request.port in {item.port, settings.bound_port(item.port)}]
     protocol = PROTOCOL_OF_SCHEME[request.scheme]
     served = [item for item in candidates if item.serves and item.protocol == protocol]
     if not served:
