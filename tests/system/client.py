@@ -99,6 +99,13 @@ class Connection:
         """The server's certificate as `ssl` describes it; empty without TLS or trust."""
         return self._writer.get_extra_info("peercert") or {}
 
+    @property
+    def certificate_der(self) -> bytes | None:
+        """The server's certificate itself, whether or not it is trusted; None without TLS."""
+        tls = self._writer.get_extra_info("ssl_object")
+        der: bytes | None = tls.getpeercert(binary_form=True) if tls is not None else None
+        return der
+
     async def send(self, raw: bytes, method: str = "GET") -> Answer:
         """Send these bytes and read one answer. Raises Unanswered."""
         try:
