@@ -99,13 +99,7 @@ def routes() -> list[Json]:
             rule(a, timeouts={"request": "5s", "backendRequest": "300ms"}, retry={"codes": [503], "attempts": 1})
         ],
         "cors": [rule(a, filters=[filtered("CORS", **CORS)])],
-        "redirect": [
-            rule(
-                matches=[{**prefix("/x"), "headers": [{"name": "case", "value": name}]}],
-                filters=[filtered("RequestRedirect", **settings)],
-            )
-            for name, (settings, _) in REDIRECTS.items()
-        ],
+        "redirect": [rule(matches=[_case(name)], filters=[_redirect(name)]) for name in REDIRECTS],
         "weights": [rule(to("a", 6), to("b", 3), to("gone", 1))],
         "zero": [rule(to("a", 0), to("b", 0))],
         "absent": [absent | {"backendRefs": absent["backendRefs"][:1]}],
@@ -114,6 +108,14 @@ def routes() -> list[Json]:
         "h2c": [rule(to("h2c"))],
     }
     return [route(name, *each, hosts=[f"{name}.test"]) for name, each in rules.items()]
+
+
+def _case(name: str) -> Json:
+    return {**prefix("/x"), "headers": [{"name": "case", "value": name}]}
+
+
+def _redirect(name: str) -> Json:
+    return filtered("RequestRedirect", **REDIRECTS[name][0])
 
 
 @asynccontextmanager
