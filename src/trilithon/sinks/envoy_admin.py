@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 # Envoy answers from its main thread, which may be busy with a large configuration.
 ANSWER_SECONDS = 5.0
+# A connection made at the moment when Envoy opens the socket may never be answered; the next one is.
+FIRST_ANSWER_SECONDS = 0.5
 
 
 class AdminUnavailable(Exception):
@@ -89,7 +92,11 @@ class EnvoyAdmin:
         The failed health makes each further response carry ``connection: close`` (HTTP/2: GOAWAY) from now on;
         closing the listeners alone would leave kept-alive connections sending requests until they are cut.
         """
-        await self._ask("POST", "/healthcheck/fail")
+        try:
+            async with asyncio.timeout(FIRST_ANSWER_SECONDS):
+                await self._ask("POST", "/healthcheck/fail")
+        except TimeoutError:
+            await self._ask("POST", "/healthcheck/fail")
         await self._ask("POST", "/drain_listeners")
 
     async def _ask(self, method: str, path: str, parameters: dict[str, str] | None = None) -> bytes:
