@@ -9,7 +9,7 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 from asyncinotify import Event, Inotify, Mask, Watch
@@ -33,8 +33,10 @@ _BATCH = 512
 async def watch_by_inotify(paths: Sequence[Path]) -> AsyncGenerator[frozenset[Path] | None]:
     """What ``folder_watch.watch`` yields. Raises OSError where the kernel refuses a watch."""
     with Inotify(cache_size=_BATCH) as inotify:
-        async for changed in _Watching(paths, inotify).announcements():
-            yield changed
+        # Closed before the kernel's queue is: it takes its reader back from the loop.
+        async with aclosing(_Watching(paths, inotify).announcements()) as announcements:
+            async for changed in announcements:
+                yield changed
 
 
 class _Interest(Struct):
