@@ -112,14 +112,20 @@ async def test_by_force_no_envoy_stays_behind_and_the_next_run_takes_over(
             assert f"process {second.process.pid} serves" in (await trilithon("status", runtime=runtime)).output
 
 
-async def test_it_can_be_ended_before_it_serves(folder: Folder, runtime: Path) -> None:
+@pytest.mark.parametrize("milliseconds", [0, 30, 60, 90])
+async def test_it_can_be_ended_before_it_serves(folder: Folder, runtime: Path, milliseconds: int) -> None:
     port = free_port()
     async with backends("a") as servers:
         web(folder, port, servers["a"])
         async with Program(folder, runtime) as program:
             await program.event("Envoy started")
+            # At any moment of the start: this is no wait for anything.
+            await asyncio.sleep(milliseconds / 1000)
+            asked = time.monotonic()
             program.signal(signal.SIGTERM)
             assert await program.ended() == 0
+            assert time.monotonic() - asked < 4
+            assert "Traceback" not in program.output
         assert is_free_of(runtime)
 
 
