@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.translate.world import World, broken, foreign_gateway, http_route, listener, service
+from trilithon.model.gateway_mistakes import SELECTOR_MALFORMED
 from trilithon.model.listener import Listener
-from trilithon.model.problem import SELECTOR_MALFORMED
 from trilithon.model.settings import Settings
 from trilithon.resources.routes import HTTPRoute
 from trilithon.status.conditions import LONGEST_MESSAGE, Condition, message_of

@@ -11,7 +11,7 @@ import msgspec
 from trilithon.incremental import Edit, Engine, Table
 from trilithon.model.attachment import Attachments, ParentAttachment
 from trilithon.model.listener import Listener, ListenerKey, Listeners
-from trilithon.model.problem import LISTENER_NOT_SERVING
+from trilithon.model.route_mistakes import LISTENER_NOT_SERVING
 from trilithon.model.rule import Rule, Rules
 from trilithon.model.settings import Settings
 from trilithon.model.tables import (

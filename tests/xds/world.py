@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from trilithon.incremental import Edit, Engine, Table
 from trilithon.model.backend import Backend
 from trilithon.model.listener import Listener, ListenerKey, Listeners
-from trilithon.model.problem import BACKEND_NOT_FOUND
+from trilithon.model.route_mistakes import BACKEND_NOT_FOUND
 from trilithon.model.rule import Action, Filters, Forward, Match, PathMatch, Rule, Rules, Share
 from trilithon.model.settings import Settings
 from trilithon.model.tables import (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from trilithon.incremental import Read, Table
-from trilithon.model import problem as mistakes
+from trilithon.model import gateway_mistakes as mistakes
 from trilithon.model.listener import Listener, Listeners, WantedPort
 from trilithon.model.problem import condition_of, reason_of
 from trilithon.model.proxy import Proxy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from trilithon.incremental import Read
-from trilithon.model import problem as mistakes
+from trilithon.model import route_mistakes as mistakes
 from trilithon.model.attachment import Attachment, Attachments, ParentAttachment
 from trilithon.model.listener import Listener, Listeners
 from trilithon.model.tables import GATEWAYS, LISTENERS, NAMESPACES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trilithon.incremental import Read
-from trilithon.model import problem as mistakes
+from trilithon.model import route_mistakes as mistakes
 from trilithon.model.backend import Backend, Protocol
 from trilithon.model.tables import BACKENDS, SERVICES
 from trilithon.resources.core import Service

@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from trilithon.incremental import Index, Read
 from trilithon.model.certificate import Certificate
-from trilithon.model.problem import CERTIFICATE_INVALID
+from trilithon.model.gateway_mistakes import CERTIFICATE_INVALID
 from trilithon.model.tables import OURS, SECRETS
 from trilithon.resources.core import Secret
 from trilithon.resources.gateways import Gateway

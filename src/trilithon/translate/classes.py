@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trilithon.incremental import Read
-from trilithon.model.problem import CLASS_NOT_FOUND, CLASS_PARAMETERS
+from trilithon.model.gateway_mistakes import CLASS_NOT_FOUND, CLASS_PARAMETERS
 from trilithon.model.settings import Settings
 from trilithon.model.tables import CLASSES
 from trilithon.resources.gateways import Gateway, GatewayClass

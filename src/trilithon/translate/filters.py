@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from trilithon.incremental import Read
-from trilithon.model import problem as mistakes
+from trilithon.model import route_mistakes as mistakes
 from trilithon.model.rule import Cors, Filters, HeaderEdit, Mirror, PathEdit, Redirect, Rewrite
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from trilithon.incremental import Index, Read
-from trilithon.model import problem as mistakes
+from trilithon.model import gateway_mistakes as mistakes
 from trilithon.model.listener import Listener, ListenerKey, Listeners
+from trilithon.model.mistake import FIELD_UNSUPPORTED
 from trilithon.model.problem import condition_of
 from trilithon.model.settings import Settings
 from trilithon.model.tables import CERTIFICATES, OURS
@@ -302,6 +303,6 @@ def _gateway_problems(settings: Settings, gateway: Gateway) -> Iterable[Problem]
     if spec.tls is not None and spec.tls.backend is not None and spec.tls.backend.client_certificate_ref is not None:
         yield mistakes.BACKEND_CLIENT_CERTIFICATE_UNSUPPORTED.at(key, "spec.tls.backend.clientCertificateRef")
     if spec.allowed_listeners is not None and spec.allowed_listeners.namespaces.from_ != "None":
-        yield mistakes.FIELD_UNSUPPORTED.at(key, "spec.allowedListeners", field="allowedListeners")
+        yield FIELD_UNSUPPORTED.at(key, "spec.allowedListeners", field="allowedListeners")
     if spec.default_scope is not None:
-        yield mistakes.FIELD_UNSUPPORTED.at(key, "spec.defaultScope", field="defaultScope")
+        yield FIELD_UNSUPPORTED.at(key, "spec.defaultScope", field="defaultScope")

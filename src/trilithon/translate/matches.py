@@ -7,8 +7,8 @@ from typing import Literal
 
 import re2
 
-from trilithon.model import problem as mistakes
-from trilithon.model.problem import Mistake
+from trilithon.model import route_mistakes as mistakes
+from trilithon.model.mistake import Mistake
 from trilithon.model.rule import Match, PathMatch, ValueMatch
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem

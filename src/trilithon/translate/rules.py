@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from trilithon.incremental import Read
-from trilithon.model import problem as mistakes
+from trilithon.model import route_mistakes as mistakes
+from trilithon.model.mistake import FIELD_UNSUPPORTED
 from trilithon.model.rule import Action, Cors, Filters, Forward, Match, Mirror, Refuse, Retry, Rule, Rules, Share
 from trilithon.resources.duration import parse_duration
 from trilithon.resources.meta import Key
@@ -30,7 +31,7 @@ def rules_of(read: Read, route: Route) -> Rules:
     problems: list[Problem] = []
     if spec.use_default_gateways is not None:
         at = "spec.useDefaultGateways"
-        problems.append(mistakes.FIELD_UNSUPPORTED.at(route.key, at, field="useDefaultGateways"))
+        problems.append(FIELD_UNSUPPORTED.at(route.key, at, field="useDefaultGateways"))
     return Rules(
         route=route.key,
         created=route.created,

@@ -6,7 +6,7 @@ from envoy.config.core.v3.base_pb2 import RuntimeFractionalPercent
 from envoy.config.route.v3.route_components_pb2 import Route, RouteAction, WeightedCluster
 from envoy.type.v3.percent_pb2 import FractionalPercent
 
-from trilithon.model.problem import NO_BACKENDS
+from trilithon.model.route_mistakes import NO_BACKENDS
 from trilithon.model.rule import Filters, Forward, Match, Mirror, Rewrite, Rule, Share
 from trilithon.resources.problem import Problem
 from trilithon.xds.cors import CORS_FILTER, cors_policy

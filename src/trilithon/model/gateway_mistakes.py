@@ -1,0 +1,196 @@
+"""The mistakes that a GatewayClass, a Gateway or a listener can have."""
+
+from __future__ import annotations
+
+from trilithon.model.mistake import Mistake
+
+# --- GatewayClass and Gateway -----------------------------------------------------------------------------------------
+CLASS_PARAMETERS = Mistake(
+    "ClassParametersUnsupported",
+    "Accepted",
+    "InvalidParameters",
+    "parametersRef names {kind} {name}, and no kind of parameters is supported yet",
+    "remove spec.parametersRef",
+)
+GATEWAY_PARAMETERS = Mistake(
+    "GatewayParametersUnsupported",
+    "Accepted",
+    "InvalidParameters",
+    "infrastructure.parametersRef names {kind} {name}, and no kind of parameters is supported yet",
+    "remove spec.infrastructure.parametersRef",
+)
+CLASS_NOT_FOUND = Mistake(
+    "ClassNotFound",
+    "",
+    "",
+    "GatewayClass {name} not found, so nothing serves this Gateway",
+    "create the GatewayClass, or use the class trilithon",
+    severity="warning",
+)
+ADDRESS_TYPE_UNSUPPORTED = Mistake(
+    "AddressTypeUnsupported",
+    "Accepted",
+    "UnsupportedAddress",
+    "addresses of type {type} are not supported",
+    "use type IPAddress, or leave spec.addresses out",
+)
+ADDRESS_NOT_USABLE = Mistake(
+    "AddressNotUsable",
+    "Programmed",
+    "AddressNotUsable",
+    "the address {value} cannot be bound here; this process serves at {address}",
+    "leave spec.addresses out, or serve at that address",
+)
+CLIENT_VALIDATION_UNSUPPORTED = Mistake(
+    "ClientValidationUnsupported",
+    "Accepted",
+    "UnsupportedValue",
+    "client certificate validation is not supported yet, and serving without it would let anyone in",
+    "remove spec.tls.frontend to serve this listener without client certificates",
+)
+BACKEND_CLIENT_CERTIFICATE_UNSUPPORTED = Mistake(
+    "BackendClientCertificateUnsupported",
+    "",
+    "",
+    "tls.backend.clientCertificateRef has no effect yet: connections to backends are plain text",
+    severity="warning",
+)
+
+# --- Listeners --------------------------------------------------------------------------------------------------------
+PROTOCOL_NOT_YET = Mistake(
+    "ProtocolNotYetSupported",
+    "Accepted",
+    "UnsupportedProtocol",
+    "protocol {protocol} is not supported yet",
+    "use HTTP or HTTPS",
+)
+PROTOCOL_UNKNOWN = Mistake(
+    "ProtocolUnknown",
+    "Accepted",
+    "UnsupportedProtocol",
+    "protocol {protocol} is not known",
+    "use HTTP or HTTPS",
+)
+ROUTE_KIND_UNSUPPORTED = Mistake(
+    "RouteKindUnsupported",
+    "ResolvedRefs",
+    "InvalidRouteKinds",
+    "kind {kind} is not supported on a listener of protocol {protocol}",
+)
+SELECTOR_MISSING = Mistake(
+    "SelectorMissing",
+    "Accepted",
+    "UnsupportedValue",
+    "allowedRoutes.namespaces.from is Selector but there is no selector, so no namespace is selected",
+    "add allowedRoutes.namespaces.selector",
+)
+SELECTOR_MALFORMED = Mistake(
+    "SelectorMalformed",
+    "Accepted",
+    "UnsupportedValue",
+    "the namespace selector is malformed: {what}",
+)
+HOSTNAME_CONFLICT = Mistake(
+    "HostnameConflict",
+    "Conflicted",
+    "HostnameConflict",
+    "listeners {names} have the same port {port} and hostname {hostname}",
+    "give each its own port or hostname",
+)
+PROTOCOL_CONFLICT = Mistake(
+    "ProtocolConflict",
+    "Conflicted",
+    "ProtocolConflict",
+    "listeners {names} put protocols {protocols} on one port {port}",
+    "give each protocol its own port",
+)
+TLS_MISSING = Mistake(
+    "TLSMissing",
+    "Programmed",
+    "InvalidTLSConfig",
+    "an HTTPS listener needs tls.certificateRefs",
+    "add tls.certificateRefs with a Secret of type kubernetes.io/tls",
+)
+TLS_NO_CERTIFICATES = Mistake(
+    "NoUsableCertificate",
+    "Programmed",
+    "Invalid",
+    "no certificate of this listener can be used",
+)
+TLS_OPTION_UNSUPPORTED = Mistake(
+    "TLSOptionUnsupported",
+    "",
+    "",
+    "tls option {option} is not known and has no effect",
+    severity="warning",
+)
+CERTIFICATE_KIND = Mistake(
+    "CertificateKindUnsupported",
+    "ResolvedRefs",
+    "InvalidCertificateRef",
+    "a certificate of kind {kind} is not supported",
+    "use a Secret of type kubernetes.io/tls",
+)
+CERTIFICATE_NOT_FOUND = Mistake(
+    "CertificateNotFound",
+    "ResolvedRefs",
+    "InvalidCertificateRef",
+    "Secret {secret} not found",
+)
+CERTIFICATE_INVALID = Mistake(
+    "CertificateInvalid",
+    "ResolvedRefs",
+    "InvalidCertificateRef",
+    "Secret {secret} cannot be used: {why}",
+)
+CERTIFICATE_NOT_PERMITTED = Mistake(
+    "CertificateNotPermitted",
+    "ResolvedRefs",
+    "RefNotPermitted",
+    "no ReferenceGrant in namespace {namespace} lets {kind}s of namespace {from_namespace} use Secret {secret}",
+    "create a ReferenceGrant in namespace {namespace}",
+)
+OVERLAPPING_HOSTNAMES = Mistake(
+    "OverlappingHostnames",
+    "OverlappingTLSConfig",
+    "OverlappingHostnames",
+    "the hostname overlaps with that of listeners {names} on port {port}; HTTP/2 clients may reuse a connection, "
+    "and get 421 for the other hostname",
+    severity="warning",
+)
+OVERLAPPING_CERTIFICATES = Mistake(
+    "OverlappingCertificates",
+    "OverlappingTLSConfig",
+    "OverlappingCertificates",
+    "the certificate is also good for hostnames of listeners {names} on port {port}; HTTP/2 clients may reuse a "
+    "connection, and get 421 for the other hostname",
+    severity="warning",
+)
+PORT_TAKEN_BY_GATEWAY = Mistake(
+    "PortTakenByGateway",
+    "Accepted",
+    "PortUnavailable",
+    "port {port} of {address} already belongs to Gateway {other}, which is older or first by name",
+    "use another port: all Gateways share one address here",
+)
+PORT_TOO_HIGH = Mistake(
+    "PortTooHigh",
+    "Accepted",
+    "PortUnavailable",
+    "port {port} plus the port offset {offset} is {bound}, and 65535 is the highest port",
+    "use a smaller port offset",
+)
+PORT_NOT_BOUND = Mistake(
+    "PortNotBound",
+    "Accepted",
+    "PortUnavailable",
+    "port {bound} cannot be bound: {why}",
+    "{remedy}",
+)
+ENVOY_REFUSED = Mistake(
+    "EnvoyRefused",
+    "Programmed",
+    "Invalid",
+    "Envoy refused the configuration: {why}",
+    "this is a defect of Trilithon: please report it",
+)
