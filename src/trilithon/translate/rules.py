@@ -105,9 +105,9 @@ def _shares(read: Read, route: Key, written: HTTPRouteRule, at: str) -> tuple[tu
         shares.append(Share(index, ref.weight, backend, problem, own, described(route, ref)))
         refusals += effect.refusals
         problems += effect.problems
-        mirrors = changed.mirrors
-        # What is said of a rule's only backend is said of the rule.
-        cors = changed.cors if is_only else None
+        if is_only:
+            # What is said of a rule's only backend is said of the rule.
+            mirrors, cors = changed.mirrors, changed.cors
     effect = Effect(filters=Filters(mirrors=mirrors, cors=cors), refusals=tuple(refusals), problems=tuple(problems))
     return tuple(shares), effect
 
