@@ -15,7 +15,6 @@ from trilithon.model.rule import Rule
 # In these cases the request never reached a backend, so that trying again is safe whatever it asks for.
 _NOT_SENT = "connect-failure,refused-stream,reset-before-request"
 _DEFAULT_RETRIES = 2
-_MOST_RETRIES = 2**32 - 1
 # Look for a host that was not tried yet so many times; with few hosts none may be left.
 _HOST_SELECTION_ATTEMPTS = 5
 
@@ -31,8 +30,7 @@ def fill_retry(action: RouteAction, rule: Rule) -> None:
         target.per_try_timeout.FromMilliseconds(rule.attempt_timeout)
     if retry is None:
         return
-    # The API allows more attempts than Envoy can count to.
-    target.num_retries.value = min(retry.attempts, _MOST_RETRIES)
+    target.num_retries.value = retry.attempts
     if retry.codes:
         target.retry_on = f"retriable-status-codes,{_NOT_SENT}"
         target.retriable_status_codes.extend(retry.codes)
