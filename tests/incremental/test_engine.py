@@ -206,6 +206,35 @@ class TestFaults:
         assert dict(engine.rows(tens)) == {1: (13,), 2: (21,)}
         assert not engine.faults
 
+    def test_what_raised_while_looking_at_private_rows_is_told_without_its_message(self) -> None:
+        keys: Table[str, str] = Table("keys", is_private=True)
+
+        def letters_of(row: str) -> str:
+            raise LookupError(row)
+
+        def quoting(read: Read, number: int) -> tuple[int]:
+            raise ValueError(read.one(keys, "a") if number else "nothing was read")
+
+        def quoting_itself(_: Read, row: str) -> str:
+            raise ValueError(row)
+
+        by_letter: Index[str, str, str] = Index("keys by letter", keys, letters_of)
+        letters: Table[str, tuple[str, ...]] = Table("letters")
+        engine = Engine()
+        engine.source(NUMBERS)
+        engine.source(keys)
+        engine.each(SIGNS, NUMBERS, quoting)
+        engine.each(WORDS, keys, quoting_itself)
+        engine.group(letters, by_letter, lambda read, letter: read.group(by_letter, letter))
+        engine.apply([Edit(keys, "a", "s3cret"), *numbers(a=1, b=0)])
+        errors = {place: fault.error.partition(" (")[0] for place, fault in engine.faults.items()}
+        assert errors == {
+            ("signs", "a"): "ValueError",
+            ("signs", "b"): "ValueError: nothing was read",
+            ("words", "a"): "ValueError",
+            ("keys by letter", "a"): "LookupError",
+        }
+
     def test_an_interrupt_is_no_fault_and_loses_nothing(self) -> None:
         interrupts = [KeyboardInterrupt()]
 

@@ -92,7 +92,7 @@ class Source(Rows):
 class Derived(Rows):
     """A table computed from others, one row per row of a table or per group of an index."""
 
-    __slots__ = ("cells", "faults", "function", "inputs", "over", "queue", "read", "recomputed")
+    __slots__ = ("cells", "faults", "function", "inputs", "is_private", "over", "queue", "read", "recomputed")
 
     def __init__(
         self,
@@ -105,6 +105,7 @@ class Derived(Rows):
     ) -> None:
         super().__init__(table)
         self.over = over
+        self.is_private = (over.table if isinstance(over, Index) else over).is_private
         self.function = function
         self.read = read
         self.faults = faults
@@ -137,7 +138,8 @@ class Derived(Rows):
             row = self.function(self.read, argument)
             differs = row is not old and row != old
         except Exception as error:  # noqa: BLE001 - the mistake costs this row only, which keeps its last good value
-            self.faults[self.table.name, key] = fault_of(self.table.name, key, error)
+            is_private = self.is_private or self.read.is_private
+            self.faults[self.table.name, key] = fault_of(self.table.name, key, error, is_private=is_private)
             return
         finally:
             # Also after an error: a change in what was read up to there is a reason to try again.

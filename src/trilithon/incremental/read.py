@@ -84,6 +84,11 @@ class Read:
         return seen
 
     @property
+    def is_private(self) -> bool:
+        """Whether anything read since `begin` belongs to a private table."""
+        return any(spot.spots.is_private for spot in self._seen or ())
+
+    @property
     def tables(self) -> frozenset[str]:
         """The names of the tables read so far, directly or through an index."""
         return frozenset(table.name for table in (*self._rows, *(index.table for index in self._groups)))

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """A row function (or an index's `groups_of`, under the index's name) raised; what was good before is kept."""
+    """A row function (or an index's `groups_of`, under the index's name) raised; what was good before is kept.
+
+    `error` is the exception's type, message and place; where private rows were looked at, no message, which could quote
+    them.
+    """
 
     table: str
     key: Any
@@ -23,12 +27,12 @@ class Fault(msgspec.Struct, frozen=True):
 Faults = dict[tuple[str, Any], Fault]
 
 
-def fault_of(table: str, key: object, error: Exception) -> Fault:
+def fault_of(table: str, key: object, error: Exception, *, is_private: bool) -> Fault:
     """The fault as text: a kept exception would keep its frames, and every row they hold, alive."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
-    text = "".join(format_exception_only(error)).strip()
+    text = type(error).__qualname__ if is_private else "".join(format_exception_only(error)).strip()
     if last is not None:
         code = last.tb_frame.f_code
         text = f"{text} ({code.co_filename.rpartition('/')[2]}:{last.tb_lineno} in {code.co_qualname})"
@@ -93,12 +97,13 @@ class Spot:
 class Spots(dict[Any, Spot]):
     """All that was read of one table or index in one way, each spot made when first read."""
 
-    __slots__ = ("how", "name")
+    __slots__ = ("how", "is_private", "name")
 
-    def __init__(self, how: str, name: str) -> None:
+    def __init__(self, how: str, name: str, *, is_private: bool) -> None:
         super().__init__()
         self.how = how
         self.name = name
+        self.is_private = is_private
 
     def __missing__(self, key: object) -> Spot:
         spot = self[key] = Spot(self, key)
@@ -122,7 +127,7 @@ class Rows:
         self.rows: dict[Any, Any] = {}
         # Each changed key's row as it was when the settle began, until the settle ends.
         self.before: dict[Any, Any] = {}
-        self.one = Spots("one", table.name)
+        self.one = Spots("one", table.name, is_private=table.is_private)
         self.followers: list[Cells] = []
         self.indexes: list[Groups] = []
 
@@ -148,8 +153,8 @@ class Groups:
     """
 
     __slots__ = (
-        "count", "faults", "followers", "group", "groups_by_key", "index", "members", "names", "reshaped", "touched",
-        "unsorted",
+        "count", "faults", "followers", "group", "groups_by_key", "index", "is_private", "members", "names", "reshaped",
+        "touched", "unsorted",
     )  # fmt: skip
 
     def __init__(self, index: Index[Any, Any, Any], rows: Rows, faults: Faults) -> None:
@@ -162,9 +167,10 @@ class Groups:
         self.groups_by_key: dict[Any, tuple[Any, ...]] = {}
         self.touched: dict[Any, int] = {}  # changed groups, with their size when the settle began
         self.reshaped: set[Any] = set()  # those of them whose membership changed
-        self.group = Spots("group", index.name)
-        self.names = Spots("names", index.name)
-        self.count = Spots("count", index.name)
+        self.is_private = index.table.is_private
+        self.group = Spots("group", index.name, is_private=self.is_private)
+        self.names = Spots("names", index.name, is_private=self.is_private)
+        self.count = Spots("count", index.name, is_private=self.is_private)
         self.followers: list[Cells] = []
         rows.indexes.append(self)
         for key, row in rows.rows.items():
@@ -183,7 +189,7 @@ class Groups:
             try:
                 groups = tuple(dict.fromkeys(self.index.groups_of(row)))
             except Exception as error:  # noqa: BLE001 - the mistake costs this row only
-                self.faults[fault_key] = fault_of(*fault_key, error)
+                self.faults[fault_key] = fault_of(*fault_key, error, is_private=self.is_private)
                 return
         if self.faults:
             self.faults.pop(fault_key, None)

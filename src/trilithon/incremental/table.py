@@ -16,13 +16,15 @@ class Table(Generic[K, R]):
     """The name of a table that maps keys of type K to frozen rows of type R.
 
     Keys must be hashable and orderable among themselves, rows must compare by value. Because a handle gives no rows, a
-    row function can only see another table through the `Read` it is given.
+    row function can only see another table through the `Read` it is given. The rows of a private table hold what must
+    not be told: an error met while looking at them is told without its message.
     """
 
-    __slots__ = ("name",)
+    __slots__ = ("is_private", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_private: bool = False) -> None:
         self.name = name
+        self.is_private = is_private
 
     def __repr__(self) -> str:
         return f"Table({self.name!r})"

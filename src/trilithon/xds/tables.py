@@ -80,7 +80,7 @@ ROUTE_TABLES: Table[RouteTableKey, XdsResource] = Table("route tables")
 ENVOY_LISTENERS: Table[PortKey, XdsResource] = Table("envoy listeners")
 CLUSTERS: Table[BackendKey, XdsResource] = Table("clusters")
 ENDPOINTS: Table[BackendKey, XdsResource] = Table("endpoints")
-TLS_SECRETS: Table[SecretKey, XdsResource] = Table("tls secrets")
+TLS_SECRETS: Table[SecretKey, XdsResource] = Table("tls secrets", is_private=True)
 
 
 def hosts_of(placed: Placed) -> Iterable[HostKey]:
