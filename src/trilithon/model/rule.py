@@ -128,9 +128,9 @@ Action = Forward | Redirect | Refuse
 
 
 class Retry(Struct, frozen=True, gc=False):
-    """Try again, at most ``attempts`` times (which fit 32 bits), on these statuses and where no backend could be reached at all.
+    """Try again, at most ``attempts`` times, on these statuses and where no backend could be reached at all.
 
-    ``backoff`` is the least time between attempts, in milliseconds.
+    ``attempts`` fits 32 bits. ``backoff`` is the least time between attempts, in milliseconds.
     """
 
     codes: tuple[int, ...]
