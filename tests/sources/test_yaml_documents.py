@@ -166,6 +166,19 @@ def test_an_alias_bomb_is_refused() -> None:
     assert "aliases" in refusal("\n".join(lines)).message
 
 
+@pytest.mark.timeout(10)
+def test_many_merges_beside_many_keys_take_no_longer_than_both_are() -> None:
+    merges = ", ".join(["*a"] * 25_000)
+    keys = "".join(f"  k{number}: 1\n" for number in range(25_000))
+    (value,) = values(f"a: &a {{x: 1}}\nb:\n  <<: [{merges}]\n{keys}")
+    assert (len(value["b"]), value["b"]["x"]) == (25_001, 1)
+
+
+def test_merges_count_as_aliases() -> None:
+    keys = ", ".join(f"k{number}: 1" for number in range(1_000))
+    assert "aliases" in refusal(f"a: &a {{{keys}}}\nb: {{<<: [{', '.join(['*a'] * 51)}]}}\n").message
+
+
 def test_a_chain_of_aliases_is_as_deep_as_what_it_stands_for() -> None:
     lines = ["a0: &a0 x"] + [f"a{level}: &a{level} [*a{level - 1}]" for level in range(1, 150)]
     assert "nested deeper" in refusal("\n".join(lines)).message

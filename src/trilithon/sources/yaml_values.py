@@ -196,8 +196,10 @@ def _mapping(node: MappingNode, first_line: int, depth: int) -> dict[str, Value]
     for source in merged:
         if not isinstance(source, MappingNode):
             raise Refused("YAMLSyntax", _line(source), '"<<" merges mappings only')
-        # Written keys win over merged ones, earlier merges over later ones (YAML's merge key type).
-        result = _value_mapping(source, first_line, depth) | result
+        # Written keys win over merged ones, earlier merges over later ones (YAML's merge key type). Each entry is taken
+        # up once, so the work is what the aliases stand for, and that is limited.
+        for key, value in _value_mapping(source, first_line, depth).items():
+            result.setdefault(key, value)
     return result
 
 
