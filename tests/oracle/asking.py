@@ -19,6 +19,8 @@ from tests.oracle.objects import (
 )
 
 HOSTS = ("a.test", "b.test", "a.b.test", "z.b.test", "z.c.b.test", "x.example.org", "example.net", "org", "test")
+# What a client that connects to an address writes into Host; no server name can be one.
+ADDRESSES = ("[::1]", "[2001:DB8::a]", "127.0.0.1")
 ODD = (
     "",
     ".",
@@ -124,6 +126,9 @@ class Curious:
         return self._chance.random() < probability
 
     def _host(self, host: str, port: int) -> str:
+        if self._is(0.04):
+            address = self._chance.choice(ADDRESSES)
+            return f"{address}:{port}" if self._is(0.5) else address
         if self._is(0.15):
             host = host.upper() if self._is(0.5) else host.capitalize()
         if self._is(0.1):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trilithon.inspect.decision import Forwarded
-from trilithon.inspect.request import DEFAULT_PORTS, Request
+from trilithon.inspect.request import Request, without_port
 from trilithon.model.listener import Listener
 from trilithon.model.rule import Filters, HeaderEdit, Match, PathEdit, Redirect, Rule
 from trilithon.model.settings import Settings
 from trilithon.xds.headers import then
+from trilithon.xds.redirect import location_port
 
 
 def edited_path(edit: PathEdit | None, match: Match, path: str) -> str:
@@ -27,14 +28,9 @@ def location(
 ) -> str:
     """The Location of a redirect (HTTPRequestRedirectFilter: port inference, default ports left out)."""
     scheme = redirect.scheme or request.scheme
-    host = redirect.hostname or request.authority.partition(":")[0]
-    if redirect.port is not None:
-        port = redirect.port
-    elif redirect.scheme is not None:
-        port = DEFAULT_PORTS[redirect.scheme]
-    else:
-        port = settings.bound_port(listener.port)
-    shown = "" if port == DEFAULT_PORTS[scheme] else f":{port}"
+    host = redirect.hostname or without_port(request.authority)
+    port = location_port(redirect, request.scheme, settings.bound_port(listener.port))
+    shown = "" if port is None else f":{port}"
     target = edited_path(redirect.path, match, path)
     query = f"?{request.query}" if request.query is not None and "?" not in target else ""
     return f"{scheme}://{host}{shown}{target}{query}"

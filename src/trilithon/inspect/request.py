@@ -60,7 +60,7 @@ def parse(method: str, url: str, headers: Iterable[str] = ()) -> Request:
         raise BadRequestError("there can be only one Host header")
     # An explicit port in the URL is part of the Host header that clients send.
     authority = _without_trailing_dot(hosts[0] if hosts else parts.netloc.rpartition("@")[2])
-    host = _without_port(authority).lower()
+    host = without_port(authority).lower()
     if not host:
         raise BadRequestError("the Host header is empty")
     return Request(
@@ -91,7 +91,8 @@ def _without_trailing_dot(authority: str) -> str:
     return authority.removesuffix(".")
 
 
-def _without_port(authority: str) -> str:
+def without_port(authority: str) -> str:
+    """The host of an authority; an IPv6 address keeps its brackets."""
     if authority.startswith("["):
         return authority.partition("]")[0] + "]"
     return authority.partition(":")[0]
