@@ -213,7 +213,8 @@ class TestFaults:
             raise LookupError(row)
 
         def quoting(read: Read, number: int) -> tuple[int]:
-            raise ValueError(read.one(keys, "a") if number else "nothing was read")
+            row = read.one(keys, "a") if number else "nothing was read"
+            raise ValueError(row)
 
         def quoting_itself(_: Read, row: str) -> str:
             raise ValueError(row)
