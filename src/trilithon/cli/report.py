@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, cast
 
 import click
+import msgspec
 import structlog
 
+from trilithon.cli.output import Output
 from trilithon.cli.printing import dim, problem_lines
 from trilithon.controller import (
     Change,
@@ -44,22 +46,35 @@ class Report(Protocol):
     def tell(self, controller: Controller, event: Event) -> None:
         """Something happened."""
 
+    def close(self) -> None:
+        """Write what is not written yet, as far as somebody reads it."""
+
 
 def report_for(log_format: str) -> Report:
     """The report in a format: auto, plain or json."""
-    if log_format == "json":
-        return JsonReport(logger(sys.stdout, as_json=True))
-    return TextReport(logger(sys.stderr, as_json=log_format == "auto" and not sys.stderr.isatty()))
+    is_json = log_format == "json"
+    errors = Output(sys.stderr)
+    log = logger(errors, as_json=is_json or (log_format == "auto" and not errors.isatty()))
+
+    def gone(error: OSError) -> None:
+        log.error("standard output is gone; what is served goes on", error=error.strerror)
+
+    if is_json:
+        output = Output(
+            sys.stdout, lambda lines: msgspec.json.encode({"event": "left out", "lines": lines}).decode(), gone
+        )
+        return JsonReport(logger(output, as_json=True), (output, errors))
+    return TextReport(Output(sys.stdout, on_failure=gone), log, errors)
 
 
-def logger(stream: TextIO, *, as_json: bool) -> Any:
+def logger(output: Output, *, as_json: bool) -> Any:
     """A structured log: JSON lines, or lines for people."""
     renderer: Any = structlog.processors.JSONRenderer()
     if not as_json:
-        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0, pad_level=False)
+        renderer = structlog.dev.ConsoleRenderer(colors=output.isatty(), pad_event_to=0, pad_level=False)
     stamp = structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json)
     return structlog.wrap_logger(
-        structlog.PrintLogger(stream),
+        structlog.PrintLogger(cast("TextIO", output)),
         processors=[structlog.processors.add_log_level, stamp, renderer],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
     )
@@ -68,8 +83,9 @@ def logger(stream: TextIO, *, as_json: bool) -> Any:
 class JsonReport:
     """One JSON object in a line for each event."""
 
-    def __init__(self, log: Any) -> None:
+    def __init__(self, log: Any, outputs: Sequence[Output]) -> None:
         self._log = log
+        self._outputs = outputs
 
     def say(self, text: str) -> None:
         """A remark about the run itself."""
@@ -108,26 +124,33 @@ class JsonReport:
         else:
             log_event(self._log, event)
 
+    def close(self) -> None:
+        """Write what is not written yet, as far as somebody reads it."""
+        for each in self._outputs:
+            each.close()
+
 
 class TextReport:
     """Lines for people; what Envoys say and do goes to the log."""
 
-    def __init__(self, log: Any) -> None:
+    def __init__(self, output: Output, log: Any, errors: Output) -> None:
+        self._output = output
         self._log = log
+        self._errors = errors
         self._has_loaded = False
 
     def say(self, text: str) -> None:
         """A remark about the run itself."""
-        click.echo(text)
+        self._output.echo(text)
 
     def ending(self) -> None:
         """The run was asked to end."""
-        click.echo("ending: requests in flight may finish; Ctrl-C again ends at once")
+        self._output.echo("ending: requests in flight may finish; Ctrl-C again ends at once")
 
     def tell(self, controller: Controller, event: Event) -> None:
         """Something happened."""
         if isinstance(event, Change):
-            click.echo(f"{dim(time.strftime('%H:%M:%S'))} {self._change(event)}")
+            self._output.echo(f"{dim(time.strftime('%H:%M:%S'))} {self._change(event)}")
         elif isinstance(event, ProblemsChanged):
             self._problems(controller, event)
         elif isinstance(event, GatewayChanged):
@@ -149,20 +172,25 @@ class TextReport:
     def _problems(self, controller: Controller, event: ProblemsChanged) -> None:
         for problem in event.appeared:
             for line in problem_lines(_view(controller, problem)):
-                click.echo(line)
+                self._output.echo(line)
         for problem in event.healed:
-            click.echo(f"{click.style('mended', fg='green')}: {problem}")
+            self._output.echo(f"{click.style('mended', fg='green')}: {problem}")
 
     def _gateway(self, controller: Controller, event: GatewayChanged) -> None:
         view = _gateway(controller, event.gateway)
         if event.is_programmed and view is not None:
-            click.echo(f"Gateway {click.style(view.name, bold=True)} is served")
+            self._output.echo(f"Gateway {click.style(view.name, bold=True)} is served")
             for each in view.listeners:
                 if each.url:
                     names = "any hostname" if each.hostname == "*" else each.hostname
-                    click.echo(f"    {each.name}  {click.style(each.url, underline=True)}  ({names})")
+                    self._output.echo(f"    {each.name}  {click.style(each.url, underline=True)}  ({names})")
         elif not _is_pending(controller, event.gateway):
-            click.echo(f"Gateway {event.gateway.path} is not served: {event.message}")
+            self._output.echo(f"Gateway {event.gateway.path} is not served: {event.message}")
+
+    def close(self) -> None:
+        """Write what is not written yet, as far as somebody reads it."""
+        self._output.close()
+        self._errors.close()
 
 
 def log_event(log: Any, event: Event) -> None:

@@ -29,7 +29,7 @@ PORT_OFFSETS = click.IntRange(0, 65534)
         "trilithon run gateway.yaml routes/ --no-watch",
     ),
     exits={
-        0: "it was ended by Ctrl-C or SIGTERM, and requests in flight were finished",
+        0: "it was ended by Ctrl-C, SIGTERM or a closed terminal, and requests in flight were finished",
         2: EXIT_STATUS[2],
         3: EXIT_STATUS[3],
         130: "it was ended at once, by a second Ctrl-C or SIGTERM",
@@ -69,13 +69,15 @@ def command(
     except (EnvoyMissing, RuntimeDirectoryError) as error:
         raise EnvironmentLacks(str(error)) from error
     settings = Settings(address=address, port_offset=port_offset)
-    serving = Serving(tuple(paths), settings, envoy, runtime, report_for(log_format))
+    report = report_for(log_format)
+    serving = Serving(tuple(paths), settings, envoy, runtime, report)
     try:
         return asyncio.run(_until_signalled(serving, runtime, watch=watch, demo_backends=demo_backends))
     except OSError as error:
         raise EnvironmentLacks(f"cannot serve: {error}") from error
     finally:
         runtime.remove()
+        report.close()
 
 
 async def _until_signalled(serving: Serving, runtime: RuntimeDirectory, *, watch: bool, demo_backends: bool) -> int:
@@ -88,10 +90,20 @@ async def _until_signalled(serving: Serving, runtime: RuntimeDirectory, *, watch
             # Whatever still waits for requests is left behind; the Envoys end with this process.
             runtime.remove()
             os._exit(INTERRUPTED)
-        serving.report.ending()
+        hang_up()
+
+    def hang_up() -> None:
+        # A closed terminal sends one, its shell another, so the second is no wish to end at once.
+        is_new = not stop.is_set()
+        # Before it is told: whether anybody listens is not known.
         stop.set()
+        if is_new:
+            serving.report.ending()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
+    # Ignored under nohup, and then it stays so.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
     await serving.run(stop, watch=watch, demo_backends=demo_backends)
     return 0
