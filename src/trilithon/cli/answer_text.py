@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from trilithon.cli.manifests import Manifests
-from trilithon.cli.printing import columns, dim
+from trilithon.cli.printing import columns, dim, printable
 from trilithon.inspect.answer import edited_headers
 from trilithon.inspect.closeness import closest_first
 from trilithon.inspect.decision import BackendShare, Decision, Forwarded, Lost
@@ -76,11 +76,11 @@ def _head(decision: Decision) -> Iterator[str]:
     if decision.outcome == "forward":
         yield f"{arrow} {', '.join(_share_text(each, decision.backends) for each in decision.backends)}"
     elif decision.outcome == "redirect":
-        yield f"{arrow} {status}  Location: {decision.location}"
+        yield f"{arrow} {status}  Location: {printable(decision.location or '')}"
     elif decision.outcome == "no-listener":
         yield f"{arrow} nobody listens: {decision.reason}"
     else:
-        yield f"{arrow} {status}  {_reason(decision)}"
+        yield f"{arrow} {status}  {printable(_reason(decision))}"
 
 
 def _colour(status: int | None) -> str:
@@ -101,6 +101,7 @@ def _share_text(share: BackendShare, all_shares: tuple[BackendShare, ...]) -> st
 
 def _laid_out(rows: list[Row]) -> list[str]:
     """Labels, texts and places as three columns; a long text does not move the places of all others."""
+    rows = [(label, printable(text), printable(place)) for label, text, place in rows]
     column = max((len(text) for _, text, _ in rows if len(text) <= WIDEST), default=0)
     return [
         f"   {label:{LABEL}}{text:{column}}  {dim(place)}" if place else f"   {label:{LABEL}}{text}".rstrip()

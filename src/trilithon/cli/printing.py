@@ -21,15 +21,16 @@ def print_json(value: Any) -> None:
 
 def problem_lines(problem: ProblemView) -> list[str]:
     """``file:line: error: object path: message [code]``, and the hint below it."""
-    place = ":".join(str(part) for part in (problem.file, problem.line) if part is not None)
+    place = printable(":".join(str(part) for part in (problem.file, problem.line) if part is not None))
     severity = click.style(problem.severity, fg=COLOURS[problem.severity], bold=True)
-    where = " ".join(part for part in (problem.object, problem.path) if part)
-    if problem.message.startswith(f"{where} "):
+    where = printable(" ".join(part for part in (problem.object, problem.path) if part))
+    message = printable(problem.message)
+    if message.startswith(f"{where} "):
         where = ""
     head = ": ".join(part for part in (click.style(place, bold=True) if place else "", severity, where) if part)
-    lines = [f"{head}: {problem.message} {dim(f'[{problem.code}]')}"]
+    lines = [f"{head}: {message} {dim(f'[{problem.code}]')}"]
     if problem.hint:
-        lines.append(f"    hint: {problem.hint}")
+        lines.append(f"    hint: {printable(problem.hint)}")
     return lines
 
 
@@ -38,6 +39,20 @@ def print_problems(problems: Iterable[ProblemView]) -> None:
     for problem in problems:
         for line in problem_lines(problem):
             click.echo(line)
+
+
+def printable(text: str) -> str:
+    """The text with everything that would steer a terminal, hide in it, or begin a line, written as an escape.
+
+    Names, values and messages of others may come from anywhere; what is printed of them stays what it seems to be.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def dim(text: str) -> str:
@@ -59,6 +74,7 @@ def columns(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
 
 def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table: with lines on a terminal, with aligned columns elsewhere."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     if is_terminal():
         from rich import box
         from rich.console import Console

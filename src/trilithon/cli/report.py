@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Any, Protocol, TextIO, cast
 
 import click
@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from trilithon.cli.output import Output
-from trilithon.cli.printing import dim, problem_lines
+from trilithon.cli.printing import dim, printable, problem_lines
 from trilithon.controller import (
     Change,
     Controller,
@@ -75,9 +75,14 @@ def logger(output: Output, *, as_json: bool) -> Any:
     stamp = structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json)
     return structlog.wrap_logger(
         structlog.PrintLogger(cast("TextIO", output)),
-        processors=[structlog.processors.add_log_level, stamp, renderer],
+        # JSON has escapes of its own.
+        processors=[structlog.processors.add_log_level, stamp, *(() if as_json else (_printable_values,)), renderer],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
     )
+
+
+def _printable_values(_log: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: printable(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
 class JsonReport:
@@ -174,7 +179,7 @@ class TextReport:
             for line in problem_lines(_view(controller, problem)):
                 self._output.echo(line)
         for problem in event.healed:
-            self._output.echo(f"{click.style('mended', fg='green')}: {problem}")
+            self._output.echo(f"{click.style('mended', fg='green')}: {printable(str(problem))}")
 
     def _gateway(self, controller: Controller, event: GatewayChanged) -> None:
         view = _gateway(controller, event.gateway)
@@ -185,7 +190,7 @@ class TextReport:
                     names = "any hostname" if each.hostname == "*" else each.hostname
                     self._output.echo(f"    {each.name}  {click.style(each.url, underline=True)}  ({names})")
         elif not _is_pending(controller, event.gateway):
-            self._output.echo(f"Gateway {event.gateway.path} is not served: {event.message}")
+            self._output.echo(f"Gateway {event.gateway.path} is not served: {printable(event.message)}")
 
     def close(self) -> None:
         """Write what is not written yet, as far as somebody reads it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-from trilithon.cli.printing import print_problems, print_table
+from trilithon.cli.printing import print_problems, print_table, printable
 from trilithon.inspect.overview import ConditionView, EnvoyView, GatewayView, Overview
 
 # These are good news when they are False; all others when they are True.
@@ -16,7 +16,7 @@ BAD_WHEN_TRUE = ("Conflicted", "OverlappingTLSConfig", "PartiallyInvalid")
 def print_overview(overview: Overview) -> None:
     """Gateways, listeners, routes, problems; what there is none of is left out."""
     if overview.pid is not None:
-        click.echo(f"process {overview.pid} serves {', '.join(overview.paths)}\n")
+        click.echo(f"process {overview.pid} serves {printable(', '.join(overview.paths))}\n")
     if not overview.gateways:
         click.echo("no Gateway of ours\n")
     else:
