@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from bench.change import ChangeFigures
 from bench.engine import EngineFigures
 from bench.figures import ratio
 from bench.load import LoadFigures
-from bench.table import Value, table
+from bench.table import Value, cell, table
 from bench.throughput import ThroughputFigures
 
 OURS = "Trilithon"
@@ -208,60 +209,70 @@ def _beside(figures: Sequence[F], place: Callable[[F], object]) -> Iterator[tupl
 # Where we lose
 
 
+class Loss(Struct, frozen=True):
+    """One figure in which a rival is better, by this factor."""
+
+    what: str
+    ours: float
+    theirs: float
+    unit: str
+    rival: str
+    factor: float
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{self.what}: {cell(self.ours)}{unit}, {self.rival} {cell(self.theirs)}{unit}"
+
+
 def losses(results: Results) -> list[str]:
-    """A sentence for each figure in which a rival is better by more than the noise."""
-    found = [
-        *_change_losses(results.change),
-        *_load_losses(results.load),
-        *_throughput_losses(results.throughput),
-    ]
-    return found or ["Nowhere in what this run measured."]
+    """A sentence for each figure in which a rival is better by more than the noise, beside the best of the rivals."""
+    worst: dict[str, Loss] = {}
+    for loss in (*_change_losses(results.change), *_load_losses(results.load), *_traffic_losses(results.throughput)):
+        if loss.factor > 1 + NOISE and (loss.what not in worst or worst[loss.what].factor < loss.factor):
+            worst[loss.what] = loss
+    return [str(loss) for loss in worst.values()] or ["Nowhere in what this run measured."]
 
 
-def _change_losses(figures: Sequence[ChangeFigures]) -> Iterator[str]:
+def _change_losses(figures: Sequence[ChangeFigures]) -> Iterator[Loss]:
     for each, ours in _rivals(figures, lambda each: each.routes):
         at = f"at {each.routes:,} routes"
-        compared = [
-            (f"edit p50 {at}", ours.edit.p50, each.edit.p50, "ms"),
-            (f"edit p99 {at}", ours.edit.p99, each.edit.p99, "ms"),
-            (f"add p50 {at}", ours.add.p50, each.add.p50, "ms"),
-            (f"add p99 {at}", ours.add.p99, each.add.p99, "ms"),
-            (
-                f"CPU per edit {at}",
-                ours.control_cpu_ms + ours.proxy_cpu_ms,
-                each.control_cpu_ms + each.proxy_cpu_ms,
-                "ms",
-            ),
-            (f"memory {at}", ours.control_mib + ours.proxy_mib, each.control_mib + each.proxy_mib, "MiB"),
-            (f"start {at}", ours.start_seconds, each.start_seconds, "s"),
-        ]
-        yield from _higher(compared, each.contender)
+        for what, pick, unit in _CHANGE:
+            yield _less_is_better(f"{what} {at}", pick(ours), pick(each), unit, each.contender)
 
 
-def _load_losses(figures: Sequence[LoadFigures]) -> Iterator[str]:
+_CHANGE: tuple[tuple[str, Callable[[ChangeFigures], float], str], ...] = (
+    ("edit p50", lambda each: each.edit.p50, "ms"),
+    ("edit p99", lambda each: each.edit.p99, "ms"),
+    ("add p50", lambda each: each.add.p50, "ms"),
+    ("add p99", lambda each: each.add.p99, "ms"),
+    ("CPU of an edit", lambda each: each.control_cpu_ms + each.proxy_cpu_ms, "ms"),
+    ("memory", lambda each: each.control_mib + each.proxy_mib, "MiB"),
+    ("start", lambda each: each.start_seconds, "s"),
+)
+
+
+def _load_losses(figures: Sequence[LoadFigures]) -> Iterator[Loss]:
     for each, ours in _rivals(figures, lambda _: None):
         failed = sum(ours.failures.values()), sum(each.failures.values())
-        compared = [
-            ("failed requests under changes", float(failed[0]), float(failed[1]), ""),
-            ("connections closed under changes", float(ours.closes), float(each.closes), ""),
-            ("p50 to a new backend under load", ours.served.p50, each.served.p50, "ms"),
-        ]
-        yield from _higher(compared, each.contender)
+        yield _less_is_better("failed requests during changes", *failed, "", each.contender)
+        yield _less_is_better("connections closed during changes", ours.closes, each.closes, "", each.contender)
+        yield _less_is_better("p50 to a new backend under load", ours.served.p50, each.served.p50, "ms", each.contender)
 
 
-def _throughput_losses(figures: Sequence[ThroughputFigures]) -> Iterator[str]:
+def _traffic_losses(figures: Sequence[ThroughputFigures]) -> Iterator[Loss]:
     for each, ours in _rivals(figures, lambda each: (each.routes, each.protocol)):
         at = f"{each.protocol}, last of {each.routes:,} host{'s' if each.routes > 1 else ''}"
-        if ours.per_second < each.per_second * (1 - NOISE):
-            yield f"{at}: {ours.per_second:,.0f} requests/s, {each.contender} {each.per_second:,.0f}"
+        factor = ratio(each.per_second, ours.per_second) or 0.0
+        yield Loss(f"throughput, {at}", ours.per_second, each.per_second, "requests/s", each.contender, factor)
         if ours.p99 is not None and each.p99 is not None:
-            yield from _higher([(f"p99 of {at}", ours.p99, each.p99, "ms")], each.contender)
+            yield _less_is_better(f"p99, {at}", ours.p99, each.p99, "ms", each.contender)
 
 
-def _higher(compared: Sequence[tuple[str, float, float, str]], rival: str) -> Iterator[str]:
-    for what, ours, theirs, unit in compared:
-        if ours > theirs * (1 + NOISE):
-            yield f"{what}: {ours:,.4g} {unit}, {rival} {theirs:,.4g} {unit}".replace(" ,", ",").rstrip()
+def _less_is_better(what: str, ours: float, theirs: float, unit: str, rival: str) -> Loss:
+    if not theirs:
+        # Anything is infinitely more than nothing.
+        return Loss(what, ours, theirs, unit, rival, math.inf if ours else 1.0)
+    return Loss(what, ours, theirs, unit, rival, ours / theirs)
 
 
 def _rivals(figures: Sequence[F], place: Callable[[F], object]) -> Iterator[tuple[F, F]]:

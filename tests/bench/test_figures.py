@@ -120,9 +120,25 @@ def _results() -> Results:
 def test_the_report_says_where_the_rival_is_better_and_only_there() -> None:
     found = "\n".join(losses(_results()))
     assert "memory at 1,000 routes: 200 MiB, Traefik 100 MiB" in found
-    assert "HTTP/1.1, last of 1 host: 20,000 requests/s, Traefik 40,000" in found
+    assert "throughput, HTTP/1.1, last of 1 host: 20,000 requests/s, Traefik 40,000 requests/s" in found
     assert "edit" not in found
     assert "failed" not in found
+
+
+def test_of_several_rivals_the_best_is_named() -> None:
+    both = (_change("Trilithon", 10.0, 200.0), _change("Traefik", 20.0, 150.0), _change("Other", 20.0, 100.0))
+    found = losses(msgspec.structs.replace(_results(), change=both, load=(), throughput=()))
+    assert found == ["memory at 1,000 routes: 200 MiB, Other 100 MiB"]
+
+
+def test_any_failure_is_a_loss_to_a_rival_without() -> None:
+    served = Spread(200, 5.0, 9.0, 9.0)
+    both = (
+        LoadFigures("Trilithon", 200, 10.0, 10_000, {"503": 1}, 0, served),
+        LoadFigures("Traefik", 200, 10.0, 10_000, {}, 0, served),
+    )
+    found = losses(msgspec.structs.replace(_results(), change=(), load=both, throughput=()))
+    assert found == ["failed requests during changes: 1, Traefik 0"]
 
 
 def test_a_difference_within_the_noise_is_no_loss() -> None:
