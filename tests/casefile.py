@@ -20,9 +20,10 @@ A case is YAML with comments that lead its sections::
     requests: ["GET http://a.test/cart -> Service shop/cart:80"]
     recomputed: at most 8 rows
 
-``# use:`` adds the manifests of files beside the cases. ``# envoy: silent`` has no Envoy answer and ``# envoy: refuses
-80: WHY`` has it refuse the listener of that port, from that section on. ``# settings: port_offset=8000`` changes the
-process. ``{{certificate NAME...}}`` and ``{{key NAME...}}`` stand for a certificate good for these names.
+``# use:`` adds the manifests of files beside the cases. ``# envoy: silent`` has no Envoy answer, ``# envoy: refuses
+listener port-80: WHY`` has it refuse one resource and ``# envoy: lacks routes port-80`` not acknowledge one yet, from
+that section on; the types are listener, routes, secret, cluster and endpoints. ``# settings: port_offset=8000`` changes
+the process. ``{{certificate NAME...}}`` and ``{{key NAME...}}`` stand for a certificate good for these names.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from trilithon.resources.decode import decode_all
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.sources.yaml_documents import Unreadable, parse, split
+from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 
 CASES = Path(__file__).parent / "cases"
 
@@ -50,7 +52,8 @@ _DIRECTIVE = re.compile(r"^# (?P<name>spec|use|delete|envoy|settings): (?P<value
 _OBJECT = re.compile(r"(?P<kind>[A-Za-z]+) (?:(?P<namespace>[a-z0-9-]+)/)?(?P<name>[a-z0-9.-]+)")
 _PLACEHOLDER = re.compile(r"\{\{(certificate|key) ([^}]+)\}\}")
 _RECOMPUTED = re.compile(r"at most (\d+) rows")
-_REFUSAL = re.compile(r"refuses (\d+): (.+)")
+_TYPES = {"listener": LISTENER, "routes": ROUTE, "secret": SECRET, "cluster": CLUSTER, "endpoints": ENDPOINT}
+_ANSWER = re.compile(rf"(?:lacks|refuses) (?P<type>{'|'.join(_TYPES)}) (?P<name>\S+?)(?:: (?P<why>.+))?")
 
 
 class CaseError(Exception):
@@ -74,10 +77,10 @@ class Expectations(msgspec.Struct, frozen=True):
 
 
 class Envoy(msgspec.Struct, frozen=True):
-    """How the Envoy of every Gateway answers: ``refused`` are (port, message)."""
+    """How the Envoy of every Gateway answers: (type URL, name) of what it has not got, with the message if refused."""
 
     connected: bool = True
-    refused: tuple[tuple[int, str], ...] = ()
+    lacks: tuple[tuple[tuple[str, str], str | None], ...] = ()
 
 
 class State(msgspec.Struct, frozen=True):
@@ -176,7 +179,7 @@ def _settings(path: Path, head: _Section) -> Settings:
 
 
 def _envoy(path: Path, section: _Section, before: Envoy) -> Envoy:
-    refused: list[tuple[int, str]] = []
+    lacks: list[tuple[tuple[str, str], str | None]] = []
     envoy = before
     for name, value, line in section.directives:
         if name != "envoy":
@@ -185,11 +188,11 @@ def _envoy(path: Path, section: _Section, before: Envoy) -> Envoy:
             envoy = Envoy(connected=False)
         elif value == "healthy":
             envoy = Envoy()
-        elif refusal := _REFUSAL.fullmatch(value):
-            refused.append((int(refusal[1]), refusal[2]))
-            envoy = Envoy(refused=tuple(refused))
+        elif (answer := _ANSWER.fullmatch(value)) and value.startswith("refuses") == (answer["why"] is not None):
+            lacks.append(((_TYPES[answer["type"]], answer["name"]), answer["why"]))
+            envoy = Envoy(lacks=tuple(lacks))
         else:
-            raise CaseError(f"{path}:{line}: an Envoy is silent, healthy or refuses PORT: WHY")
+            raise CaseError(f"{path}:{line}: an Envoy is silent, healthy, refuses TYPE NAME: WHY or lacks TYPE NAME")
     return envoy
 
 

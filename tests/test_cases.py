@@ -19,10 +19,9 @@ from trilithon import pipeline
 from trilithon.incremental import Changes, Edit, Engine, Table
 from trilithon.model.proxy import Proxy, Rejected
 from trilithon.model.settings import Settings
-from trilithon.model.tables import PORTS, PROXIES
-from trilithon.pipeline import Translation, acknowledged, build, edits
+from trilithon.model.tables import PROXIES
+from trilithon.pipeline import PUBLISHED, Translation, acknowledged, build, edits
 from trilithon.resources.meta import Key
-from trilithon.xds.resource import LISTENER
 
 SHUFFLES = 3
 WHOLE = Envoy()
@@ -129,23 +128,23 @@ def _answers(engine: Engine, envoy: Envoy) -> list[Edit[Any, Any]]:
     if not envoy.connected:
         return [Edit(PROXIES, gateway, None) for gateway in engine.rows(PROXIES)]
     answers = acknowledged(engine)
-    if not envoy.refused:
+    if not envoy.lacks:
         return answers
-    return [msgspec.structs.replace(edit, row=_refusing(engine, edit.row, envoy)) for edit in answers]
+    return [msgspec.structs.replace(edit, row=_lacking(engine, edit.row, envoy)) for edit in answers]
 
 
-def _refusing(engine: Engine, proxy: Proxy | None, envoy: Envoy) -> Proxy | None:
+def _lacking(engine: Engine, proxy: Proxy | None, envoy: Envoy) -> Proxy | None:
     if proxy is None:
         return None
+    lacks = dict(envoy.lacks)
     refused = {
-        Rejected(LISTENER, row.name, row.version, why)
-        for key, row in engine.rows(PORTS).items()
-        for port, why in envoy.refused
-        if key.port == port and key.gateway.path == proxy.gateway
+        Rejected(row.type_url, row.name, row.version, why)
+        for table in PUBLISHED
+        for key, row in engine.rows(table).items()
+        if key[0].path == proxy.gateway and (why := lacks.get((row.type_url, row.name))) is not None
     }
-    names = {each.name for each in refused}
-    kept = tuple(each for each in proxy.listeners if each[0] not in names)
-    return msgspec.structs.replace(proxy, listeners=kept, rejected=tuple(sorted(refused)))
+    kept = tuple(each for each in proxy.acked if (each.type_url, each.name) not in lacks)
+    return msgspec.structs.replace(proxy, acked=kept, rejected=tuple(sorted(refused)))
 
 
 def test_every_table_is_compared() -> None:

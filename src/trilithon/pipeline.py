@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from trilithon.incremental import Edit, Engine, Table
-from trilithon.model.proxy import Proxy
+from trilithon.model.proxy import Acked, Proxy
 from trilithon.model.settings import Settings
 from trilithon.model.tables import (
     ADDRESSES,
@@ -144,10 +144,10 @@ def edits(upserts: Iterable[Any], removals: Iterable[Key] = ()) -> list[Edit[Any
 
 def acknowledged(engine: Engine) -> list[Edit[Any, Any]]:
     """Edits that say that one Envoy per Gateway took everything: what a healthy Envoy answers a moment later."""
-    listeners: dict[str, list[tuple[str, str]]] = {}
+    acked: dict[str, set[Acked]] = {}
     for key, port in engine.rows(PORTS).items():
-        listeners.setdefault(key.gateway.path, []).append((port.name, port.version))
-    rows = {gateway: Proxy(gateway, 1, tuple(sorted(acked))) for gateway, acked in listeners.items()}
+        acked.setdefault(key.gateway.path, set()).update(*(each.everything for each in port.listeners))
+    rows = {gateway: Proxy(gateway, 1, tuple(sorted(taken))) for gateway, taken in acked.items()}
     gone = [Edit(PROXIES, gateway, None) for gateway in engine.rows(PROXIES) if gateway not in rows]
     return [*gone, *(Edit(PROXIES, gateway, row) for gateway, row in rows.items())]
 

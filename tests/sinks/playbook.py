@@ -10,7 +10,7 @@ One line is one event, and the lines with ``<<`` after it are all that the sessi
     >> CDS nack cannot parse              the same, refused
     << CDS a=1 -b                         the response: a at version 1; b is removed
     wait 30                               seconds pass
-    at: applied 1                         what is known of this Envoy then; also: listeners, rejected, counts
+    at: applied 1                         what is known of this Envoy then; also: acked, rejected, counts
 
 What was really said is written in the same form, so that a failure reads as the difference of two conversations.
 """
@@ -100,8 +100,8 @@ class _Player:
         match what:
             case "applied":
                 known = [str(session.applied)]
-            case "listeners":
-                known = [f"{name}={version}" for name, version in sorted(session.listeners().items())]
+            case "acked":
+                known = [f"{SHORT[each.type_url]} {each.name}={each.shape}" for each in sorted(session.acked())]
             case "rejected":
                 known = [f"{SHORT[no.type_url]} {no.name}={no.version} {no.message}" for no in session.rejected()]
             case "counts":

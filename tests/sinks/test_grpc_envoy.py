@@ -236,10 +236,10 @@ async def test_a_taken_port_is_told_and_used_when_it_is_free(runtime: Path) -> N
                 (refusal,) = edge.proxy.rejected
                 assert (refusal.type_url, refusal.name) == (LISTENER, "taken")
                 assert "Address already in use" in refusal.message
-                assert [name for name, _ in edge.proxy.listeners] == ["good"]
+                assert [each.name for each in edge.proxy.acked if each.type_url == LISTENER] == ["good"]
             await serves(taken)
             await until(lambda: not edge.proxy.rejected)
-            assert [name for name, _ in edge.proxy.listeners] == ["good", "taken"]
+            assert [each.name for each in edge.proxy.acked if each.type_url == LISTENER] == ["good", "taken"]
 
 
 async def test_a_table_that_envoy_refuses_harms_only_itself(runtime: Path) -> None:

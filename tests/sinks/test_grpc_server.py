@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc.aio
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
-from trilithon.model.proxy import Proxy
+from trilithon.model.proxy import Acked, Proxy
 from trilithon.sinks.grpc_server import XdsServer
 from trilithon.xds.node import node_id
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
@@ -140,10 +140,10 @@ async def test_a_listener_counts_when_every_envoy_has_it(tmp_path: Path) -> None
         refusal.error_detail.message = "bad"
         await envoys[1].stream.write(refusal)
         await told.until(lambda: bool(told.proxies[-1].rejected))
-        assert told.proxies[-1].listeners == ()
+        assert told.proxies[-1].acked == ()
         assert told.applied == [("infra/edge", 1)]
         envoys[1].stream.cancel()
-        await told.until(lambda: told.proxies[-1] == Proxy("infra/edge", 1, (("l", listener.version),)))
+        await told.until(lambda: told.proxies[-1] == Proxy("infra/edge", 1, (Acked(LISTENER, "l", listener.version),)))
 
 
 async def test_the_same_answer_is_not_told_twice(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ async def test_a_forgotten_gateway_is_left_alone(tmp_path: Path) -> None:
         assert told.proxies[-1] == Proxy("infra/edge")
         again = connect()
         await again.say("infra/edge~a", type_url=LISTENER, initial_resource_versions={"l": "1"})
-        await told.until(lambda: told.proxies[-1] == Proxy("infra/edge", 1, (("l", "1"),)))
+        await told.until(lambda: told.proxies[-1] == Proxy("infra/edge", 1, (Acked(LISTENER, "l", "1"),)))
         server.publish("infra/edge", [resource(LISTENER, "other")], [], 2)
         await again.say(type_url=CLUSTER)
         await again.take(CLUSTER)

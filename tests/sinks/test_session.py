@@ -298,7 +298,7 @@ def test_conversation(conversation: str) -> None:
     >> LDS ack
     << LDS k=1
     >> LDS nack Error adding/updating listener(s) k: cannot bind '127.0.0.1:80': Address already in use
-    at: listeners l=2
+    at: acked LDS l=2 RDS r=1
     at: applied 2
     wait 1
     << LDS k=1
@@ -308,7 +308,7 @@ def test_conversation(conversation: str) -> None:
     wait 1
     << LDS k=1
     >> LDS ack
-    at: listeners k=1 l=2
+    at: acked LDS k=1 LDS l=2 RDS r=1
     at: rejected
             """,
             id="a listener whose port is taken is tried again, less and less often",
@@ -335,7 +335,7 @@ def test_conversation(conversation: str) -> None:
     >> LDS nack k is bad
     << LDS -l
     >> LDS ack
-    at: listeners
+    at: acked RDS r=1
             """,
             id="a removal beside something refused is said again",
         ),
@@ -352,4 +352,65 @@ def test_conversation(conversation: str) -> None:
     ],
 )
 def test_refusal(conversation: str) -> None:
+    play(conversation)
+
+
+@pytest.mark.parametrize(
+    "conversation",
+    [
+        pytest.param(
+            SERVING
+            + """
+    publish 2: RDS r=one.2
+    << RDS r=one.2
+    at: acked LDS l=1 RDS r=1
+    >> RDS ack
+    at: acked LDS l=1 RDS r=one
+    publish 3: RDS r=one.3
+    << RDS r=one.3
+    at: acked LDS l=1 RDS r=one
+    >> RDS ack
+    publish 4: RDS r=two.4
+    << RDS r=two.4
+    >> RDS nack bad
+    at: acked LDS l=1 RDS r=one
+            """,
+            id="routes that come and go leave a table at the shape that the listeners gave it",
+        ),
+        pytest.param(
+            """
+    publish 1: LDS l=1 RDS r=one.2
+    >> CDS
+    << CDS
+    >> CDS ack
+    >> LDS have l=1
+    >> RDS +r have r=one.1
+    << RDS r=one.2
+    at: acked LDS l=1 RDS r=one
+            """,
+            id="the shape that Envoy has is known again on a new stream",
+        ),
+        pytest.param(
+            """
+    publish 1: LDS l=1 SDS s=1
+    >> CDS
+    << CDS
+    >> CDS ack
+    >> LDS
+    << LDS l=1
+    >> LDS ack
+    >> SDS +s
+    << SDS s=1
+    at: acked LDS l=1
+    >> SDS ack
+    at: acked LDS l=1 SDS s=
+    publish 2: SDS s=2
+    << SDS s=2
+    at: acked LDS l=1 SDS s=
+            """,
+            id="a secret counts once Envoy has it, at whatever version",
+        ),
+    ],
+)
+def test_what_counts_as_acknowledged(conversation: str) -> None:
     play(conversation)

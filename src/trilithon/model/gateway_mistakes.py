@@ -194,3 +194,10 @@ ENVOY_REFUSED = Mistake(
     "Envoy refused the configuration: {why}",
     "this is a defect of Trilithon: please report it",
 )
+CERTIFICATE_REFUSED = Mistake(
+    "CertificateRefused",
+    "Programmed",
+    "Invalid",
+    "Envoy refused the certificate of Secret {secret}: {why}",
+    "put another certificate into the Secret; that this one was not found out before is a defect of Trilithon",
+)

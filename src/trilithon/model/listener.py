@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from trilithon.model.proxy import Acked
 from trilithon.resources.meta import Key, LabelSelector
 from trilithon.resources.problem import Problem
 
@@ -90,9 +91,24 @@ class Listeners(Struct, frozen=True, gc=False):
     problems: tuple[Problem, ...] = ()
 
 
-class WantedPort(Struct, frozen=True, gc=False):
-    """What every Envoy of a Gateway has to acknowledge before a port is programmed: opaque names and a version."""
+class WantedListener(Struct, frozen=True, gc=False):
+    """What every Envoy of a Gateway has to acknowledge before a listener is programmed.
 
-    name: str
-    version: str
-    route_tables: tuple[str, ...]
+    ``secrets`` are those of its certificates, beside the Secret that each is made from.
+    """
+
+    key: ListenerKey
+    envoy_listener: Acked
+    route_table: Acked
+    secrets: tuple[tuple[Key, Acked], ...] = ()
+
+    @property
+    def everything(self) -> frozenset[Acked]:
+        """All of it."""
+        return frozenset((self.envoy_listener, self.route_table, *(wanted for _, wanted in self.secrets)))
+
+
+class WantedPort(Struct, frozen=True, gc=False):
+    """What the listeners of a port need, one by one; the Envoy listener is the same for all."""
+
+    listeners: tuple[WantedListener, ...]

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from msgspec import Struct
+
+
+class Acked(NamedTuple):
+    """One resource at one shape: what of its version has to be acknowledged before a Gateway is programmed."""
+
+    type_url: str
+    name: str
+    shape: str
 
 
 class Rejected(Struct, frozen=True, gc=False, order=True):
@@ -17,12 +27,12 @@ class Rejected(Struct, frozen=True, gc=False, order=True):
 class Proxy(Struct, frozen=True, gc=False):
     """The Envoys of one Gateway, seen as one.
 
-    gateway: "namespace/name". connected: how many have a stream open. listeners: name and version of each Envoy
-    listener that every connected Envoy has acknowledged at that same version. rejected: what any of them refuses now.
+    gateway: "namespace/name". connected: how many have a stream open. acked: the Envoy listeners, route tables
+    and secrets that every connected Envoy has acknowledged at that same shape. rejected: what any of them refuses now.
     Both are sorted; with no Envoy connected both are empty.
     """
 
     gateway: str
     connected: int = 0
-    listeners: tuple[tuple[str, str], ...] = ()
+    acked: tuple[Acked, ...] = ()
     rejected: tuple[Rejected, ...] = ()

@@ -293,11 +293,11 @@ class XdsServer:
 def _proxy_of(gateway: str, sessions: list[Session]) -> Proxy:
     if not sessions:
         return Proxy(gateway)
-    first, *others = (session.listeners() for session in sessions)
+    first, *others = (session.acked() for session in sessions)
     return Proxy(
         gateway,
         len(sessions),
-        tuple(sorted((name, held) for name, held in first.items() if all(each.get(name) == held for each in others))),
+        tuple(sorted(first.intersection(*others))),
         tuple(sorted({rejected for session in sessions for rejected in session.rejected()})),
     )
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from trilithon.model.proxy import Rejected
+from trilithon.model.proxy import Acked, Rejected
 from trilithon.sinks.feed import Feed, Request, Response
 from trilithon.sinks.order import GRACE_SECONDS, SUPPLY_TYPES, Order, ResourceKey
-from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_ROUTE, XdsResource
+from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_ROUTE, SECRET, XdsResource, shape_of
 
 LONGEST_MESSAGE = 500
+# What listeners are made of. All else comes and goes without a change of the Gateway.
+_TOLD = (LISTENER, ROUTE, SECRET)
 # Envoy adds the refused message itself after this mark: long, and for a Secret it holds the key.
 _DUMP_MARK = "goo.gle/debug"
 _VERDICT_MARK = ": Proto constraint validation failed"
@@ -118,9 +120,13 @@ class Session:
         times = (self._order.next_departure(), *(feed.next_retry() for feed in self._feeds.values()))
         return min((at for at in times if at is not None), default=None)
 
-    def listeners(self) -> dict[str, str]:
-        """The Envoy listeners it has, with the acknowledged version of each."""
-        return dict(self._feeds[LISTENER].held)
+    def acked(self) -> frozenset[Acked]:
+        """The Envoy listeners, route tables and secrets it has, at the acknowledged shape of each."""
+        return frozenset(
+            Acked(type_url, name, shape_of(type_url, version))
+            for type_url in _TOLD
+            for name, version in self._feeds[type_url].held.items()
+        )
 
     def rejected(self) -> tuple[Rejected, ...]:
         """What it refuses, sorted."""

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from trilithon.incremental import Read, Table
-from trilithon.model import gateway_mistakes as mistakes
-from trilithon.model.listener import Listener, Listeners, WantedPort
+from trilithon.model.listener import Listener, Listeners
 from trilithon.model.problem import condition_of, reason_of
 from trilithon.model.proxy import Proxy
 from trilithon.model.settings import Settings
 from trilithon.model.tables import PORTS, PROXIES
 from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.problem import Problem
+from trilithon.status.answers import is_behind, refusals
 from trilithon.status.conditions import Condition, message_of
 from trilithon.status.route import ROUTES_BY_LISTENER
-
-PRIVILEGED_PORTS = range(1, 1024)
 
 
 class ListenerStatus(Struct, frozen=True, gc=False):
@@ -45,18 +43,21 @@ GATEWAY_STATUS: Table[Key, GatewayStatus] = Table("gateway status")
 
 def gateway_status_of(settings: Settings, read: Read, listeners: Listeners) -> GatewayStatus:
     """Everything there is to say about one Gateway."""
-    proxy = read.one(PROXIES, listeners.gateway.path)
-    live = {item.key: _live_problems(settings, read, proxy, item) for item in listeners.items if item.serves}
-    programmed = {
-        item.key: _is_programmed(read, proxy, item) and not live[item.key] for item in listeners.items if item.serves
+    proxy = read.one(PROXIES, listeners.gateway.path) or Proxy(listeners.gateway.path)
+    ports = {item.port_key: read.one(PORTS, item.port_key) for item in listeners.items if item.serves}
+    wanted = {each.key: each for port in ports.values() if port is not None for each in port.listeners}
+    live = {
+        item.key: refusals(settings, proxy, item, wanted[item.key]) for item in listeners.items if item.key in wanted
     }
+    acked = frozenset(proxy.acked)
+    programmed = {key for key, each in wanted.items() if each.everything <= acked and not live.get(key)}
     statuses = tuple(
         ListenerStatus(
             name=item.key.name,
             supported_kinds=item.kinds,
             attached_routes=read.count(ROUTES_BY_LISTENER, item.key),
             conditions=_listener_conditions(
-                item, (*item.problems, *live.get(item.key, ())), programmed.get(item.key, False), listeners
+                item, (*item.problems, *live.get(item.key, ())), item.key in programmed, listeners
             ),
         )
         for item in listeners.items
@@ -64,45 +65,10 @@ def gateway_status_of(settings: Settings, read: Read, listeners: Listeners) -> G
     return GatewayStatus(
         key=listeners.gateway,
         addresses=(settings.address,) if settings.shared_address else (),
-        conditions=_gateway_conditions(listeners, statuses, proxy),
+        conditions=_gateway_conditions(listeners, statuses, proxy, is_behind(proxy, wanted.values())),
         listeners=statuses,
         problems=tuple(problem for found in live.values() for problem in found),
     )
-
-
-def _is_programmed(read: Read, proxy: Proxy | None, listener: Listener) -> bool:
-    """Whether every connected Envoy has acknowledged the Envoy listener that holds this listener."""
-    wanted = read.one(PORTS, listener.port_key)
-    return wanted is not None and proxy is not None and proxy.connected > 0 and _acked(proxy, wanted)
-
-
-def _acked(proxy: Proxy, wanted: WantedPort) -> bool:
-    return (wanted.name, wanted.version) in proxy.listeners
-
-
-def _live_problems(settings: Settings, read: Read, proxy: Proxy | None, listener: Listener) -> tuple[Problem, ...]:
-    """What Envoy refused of this listener's port."""
-    wanted = read.one(PORTS, listener.port_key)
-    if proxy is None or wanted is None:
-        return ()
-    names = (wanted.name, *wanted.route_tables)
-    refused = [entry for entry in proxy.rejected if entry.name in names]
-    return tuple(_refusal(settings, listener, entry.message) for entry in refused)
-
-
-def _refusal(settings: Settings, listener: Listener, message: str) -> Problem:
-    gateway = listener.key.gateway
-    if "cannot bind" not in message:
-        return mistakes.ENVOY_REFUSED.at(gateway, listener.path, why=message)
-    bound = settings.bound_port(listener.port)
-    if "Permission denied" in message:
-        why = f"ports below {PRIVILEGED_PORTS.stop} need privileges that this process lacks"
-        remedy = f"start with --port-offset 8000 to serve port {bound} at {bound + 8000}, or grant CAP_NET_BIND_SERVICE"
-    elif "Address already in use" in message:
-        why, remedy = "another process has it", "stop that process, or start with another --port-offset"
-    else:
-        why, remedy = message, "check --address"
-    return mistakes.PORT_NOT_BOUND.at(gateway, f"{listener.path}.port", bound=bound, why=why, remedy=remedy)
 
 
 def _listener_conditions(
@@ -159,7 +125,7 @@ def _condition(type_: str, problems: Sequence[Problem], good: str, generation: i
 
 
 def _gateway_conditions(
-    listeners: Listeners, statuses: Sequence[ListenerStatus], proxy: Proxy | None
+    listeners: Listeners, statuses: Sequence[ListenerStatus], proxy: Proxy, behind: bool
 ) -> tuple[Condition, ...]:
     generation = listeners.generation
     own = [problem for problem in listeners.problems if condition_of(problem) == "Accepted"]
@@ -171,7 +137,7 @@ def _gateway_conditions(
         refs = Condition("ResolvedRefs", "False", "ListenersNotResolved", message, generation)
     else:
         refs = Condition("ResolvedRefs", "True", "ResolvedRefs", "All references are resolved", generation)
-    return (accepted, _programmed(accepted, statuses, addresses, proxy), refs)
+    return (accepted, _programmed(accepted, statuses, addresses, proxy, behind), refs)
 
 
 def _accepted(listeners: Listeners, statuses: Sequence[ListenerStatus], own: Sequence[Problem]) -> Condition:
@@ -188,7 +154,11 @@ def _accepted(listeners: Listeners, statuses: Sequence[ListenerStatus], own: Seq
 
 
 def _programmed(
-    accepted: Condition, statuses: Sequence[ListenerStatus], addresses: Sequence[Problem], proxy: Proxy | None
+    accepted: Condition,
+    statuses: Sequence[ListenerStatus],
+    addresses: Sequence[Problem],
+    proxy: Proxy,
+    behind: bool,
 ) -> Condition:
     generation = accepted.observed_generation
     if accepted.status != "True":
@@ -198,11 +168,11 @@ def _programmed(
     reasons = {
         condition.reason for status in statuses for condition in status.conditions if condition.type == "Programmed"
     }
-    if "Pending" in reasons:
-        why = "No Envoy is connected yet" if proxy is None or proxy.connected == 0 else "Envoy has not acknowledged yet"
-        return Condition("Programmed", "False", "Pending", why, generation)
-    if "Programmed" not in reasons:
+    if "Pending" not in reasons and "Programmed" not in reasons:
         return Condition("Programmed", "False", "Invalid", "No listener can be served", generation)
+    if "Pending" in reasons or behind:
+        why = "Envoy has not acknowledged yet" if proxy.connected else "No Envoy is connected yet"
+        return Condition("Programmed", "False", "Pending", why, generation)
     return Condition("Programmed", "True", "Programmed", "Envoy serves the Gateway", generation)
 
 

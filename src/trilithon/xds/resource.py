@@ -9,6 +9,8 @@ from msgspec import Struct
 from trilithon.xds.wire import digest
 
 _PREFIX = "type.googleapis.com/"
+# Between a version's shape and its digest, which is hexadecimal.
+_SHAPE_MARK = "."
 CLUSTER = f"{_PREFIX}envoy.config.cluster.v3.Cluster"
 ENDPOINT = f"{_PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = f"{_PREFIX}envoy.config.listener.v3.Listener"
@@ -27,7 +29,7 @@ class XdsResource(Struct, frozen=True, gc=False):
     """A resource of one Envoy. The chunks, joined, are the serialized message.
 
     Protobuf joins repeated fields that are written one after another, so a route table can be its own header and one
-    chunk for each virtual host, and a changed host costs that chunk only.
+    chunk for each virtual host, and a changed host costs that chunk only. See ``shape_of`` for the version.
     """
 
     type_url: str
@@ -36,12 +38,26 @@ class XdsResource(Struct, frozen=True, gc=False):
     chunks: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, type_url: str, name: str, content: Serializable | tuple[bytes, ...]) -> XdsResource:
-        """The resource with this content; equal bytes have equal versions in every process, however they are cut."""
+    def of(cls, type_url: str, name: str, content: Serializable | tuple[bytes, ...], *, shape: str = "") -> XdsResource:
+        """The resource with this content.
+
+        Equal bytes of one shape have equal versions in every process, however they are cut.
+        """
         chunks = content if isinstance(content, tuple) else (content.SerializeToString(deterministic=True),)
-        return cls(type_url, name, digest(chunks), chunks)
+        version = digest(chunks)
+        return cls(type_url, name, f"{shape}{_SHAPE_MARK}{version}" if shape else version, chunks)
 
     def __repr__(self) -> str:
         # The bytes may be a private key, and tracebacks and logs print values.
         size = sum(map(len, self.chunks))
         return f"XdsResource({self.type_url.removeprefix(_PREFIX)} {self.name!r} {self.version}, {size} bytes)"
+
+
+def shape_of(type_url: str, version: str) -> str:
+    """What of a version has to be acknowledged before a Gateway is programmed.
+
+    A route table changes with every route, and none of that makes the Gateway less programmed: its version begins with
+    the shape that the listeners give it, which survives in what Envoy holds, also across control planes. A secret
+    counts at any version, since a renewed certificate is no change of the Gateway. All else counts as a whole.
+    """
+    return "" if type_url == SECRET else version.partition(_SHAPE_MARK)[0]

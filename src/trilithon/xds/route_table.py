@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from trilithon.incremental import Read
@@ -12,6 +13,7 @@ from trilithon.xds.names import route_table_name
 from trilithon.xds.resource import ROUTE, XdsResource
 from trilithon.xds.tables import BY_PORT, HOSTS_BY_TABLE, serving
 from trilithon.xds.virtual_host import empty_host, misdirected_host
+from trilithon.xds.wire import digest
 
 
 def encode_route_table(read: Read, table: RouteTableKey) -> XdsResource:
@@ -37,7 +39,24 @@ def encode_route_table(read: Read, table: RouteTableKey) -> XdsResource:
         hosts.setdefault(hostname, misdirected_host(hostname))
     chunks = tuple(chunk for _, chunk in sorted(hosts.items()))
     name = route_table_name(table)
-    return XdsResource.of(ROUTE, name, (_header(name), *chunks))
+    return XdsResource.of(ROUTE, name, (_header(name), *chunks), shape=shape_of_tables(on_port))
+
+
+def shape_of_tables(listeners: Iterable[Listener]) -> str:
+    """The shape of the route tables of a port with these listeners: all that they say of routes, and no route.
+
+    Not the bytes that follow from it alone: whom a listener lets in shows in the routes only, and an Envoy that has
+    not heard of it serves routes that may not be there any more.
+    """
+    said = sorted(
+        (each.key, each.protocol, each.hostname, each.kinds, each.namespaces, _encoded(each.selector))
+        for each in listeners
+    )
+    return digest((_encoded(said),))
+
+
+def _encoded(value: object) -> bytes:
+    return msgspec.msgpack.encode(value, order="deterministic")
 
 
 def _hostnames(listeners: Iterable[Listener]) -> list[str]:
