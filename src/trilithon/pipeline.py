@@ -30,6 +30,7 @@ from trilithon.model.tables import (
     OURS,
     PORTS,
     PROXIES,
+    REFUSED_BACKENDS,
     ROUTES,
     RULES,
     SECRETS,
@@ -58,6 +59,7 @@ from trilithon.xds.cluster import encode_cluster
 from trilithon.xds.endpoint import encode_endpoints
 from trilithon.xds.listener import encode_envoy_listener
 from trilithon.xds.placement import placed_of
+from trilithon.xds.refused import refused_backend
 from trilithon.xds.resource import XdsResource
 from trilithon.xds.route import encode_rules
 from trilithon.xds.route_table import encode_route_table
@@ -123,6 +125,7 @@ def build(settings: Settings) -> Engine:
     engine.each(ENDPOINTS, ADDRESSES, encode_endpoints)
     engine.group(TLS_SECRETS, BY_CERTIFICATE, encode_secret)
     engine.group(PORTS, BY_PORT, wanted_port)
+    engine.group(REFUSED_BACKENDS, BY_BACKEND, refused_backend)
 
     # Model and Envoy's answers to status
     engine.each(CLASS_STATUS, CLASSES, partial(class_status_of, settings))

@@ -58,3 +58,9 @@ class Addresses(Struct, frozen=True, gc=False):
     key: BackendKey
     items: tuple[Address, ...]
     has_names: bool = False
+
+
+class RefusedBackend(Struct, frozen=True, gc=False):
+    """Why the Envoys of a Gateway refuse a backend, in their own words."""
+
+    messages: tuple[str, ...]

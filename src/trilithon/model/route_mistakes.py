@@ -205,6 +205,13 @@ ALL_WEIGHTS_ZERO = Mistake(
     "give one backendRef a weight",
     severity="warning",
 )
+BACKEND_REFUSED = Mistake(
+    "BackendRefused",
+    "",
+    "",
+    "Envoy refused {backend}, so its requests are answered 503 or as before: {why}",
+    "this is a defect of Trilithon: please report it",
+)
 ENDPOINT_REFUSED = Mistake(
     "EndpointRefused",
     "",

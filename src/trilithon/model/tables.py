@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from trilithon.incremental import Table
 from trilithon.model.attachment import Attachments
-from trilithon.model.backend import Addresses, BackendKey
+from trilithon.model.backend import Addresses, BackendKey, RefusedBackend
 from trilithon.model.certificate import Certificate
 from trilithon.model.listener import Listeners, PortKey, WantedPort
 from trilithon.model.proxy import Proxy
@@ -40,3 +40,4 @@ ATTACHMENTS: Table[Key, Attachments] = Table("attachments")
 RULES: Table[Key, Rules] = Table("rules")
 ADDRESSES: Table[BackendKey, Addresses] = Table("addresses")
 PORTS: Table[PortKey, WantedPort] = Table("ports")
+REFUSED_BACKENDS: Table[BackendKey, RefusedBackend] = Table("refused backends")

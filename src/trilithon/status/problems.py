@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from trilithon.incremental import Read, Table
+from trilithon.model.attachment import Attachments
+from trilithon.model.backend import Backend, BackendKey
+from trilithon.model.route_mistakes import BACKEND_REFUSED
+from trilithon.model.rule import Forward, Rule, Rules
 from trilithon.model.settings import Settings
-from trilithon.model.tables import ATTACHMENTS, CLASSES, LISTENERS, RULES
+from trilithon.model.tables import ATTACHMENTS, CLASSES, LISTENERS, REFUSED_BACKENDS, RULES
 from trilithon.resources.gateways import Gateway, GatewayClass
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
@@ -45,7 +51,7 @@ def gateway_problems_of(read: Read, gateway: Gateway) -> Problems | None:
 
 
 def route_problems_of(read: Read, route: Route) -> Problems | None:
-    """What is wrong with a route: its parents first, then its rules."""
+    """What is wrong with a route: its parents first, then its rules, then what Envoy refused of its backends."""
     attachments = read.one(ATTACHMENTS, route.key)
     rules = read.one(RULES, route.key)
     found: list[Problem] = []
@@ -60,7 +66,30 @@ def route_problems_of(read: Read, route: Route) -> Problems | None:
         found += rules.problems
         for rule in rules.items:
             found += rule.problems
+    if attachments is not None and rules is not None:
+        found += _refused(read, attachments, rules)
     return _problems(route.key, tuple(dict.fromkeys(found)))
+
+
+def _refused(read: Read, attachments: Attachments, rules: Rules) -> Iterator[Problem]:
+    # No condition tells of it: the reference is resolved, the route is accepted, and the mistake is not the user's.
+    gateways = sorted({each.table.gateway for parent in attachments.parents for each in parent.attachments})
+    for rule in rules.items:
+        for path, backend in _backends(rule):
+            for gateway in gateways:
+                refused = read.one(REFUSED_BACKENDS, BackendKey(gateway, backend))
+                for why in refused.messages if refused is not None else ():
+                    yield BACKEND_REFUSED.at(rules.route, path, backend=backend, why=why)
+
+
+def _backends(rule: Rule) -> Iterator[tuple[str, Backend]]:
+    """What a rule sends requests to, each with the field that names it."""
+    if isinstance(rule.action, Forward):
+        for share in rule.action.shares:
+            if share.backend is not None and share.weight > 0:
+                yield f"spec.rules[{rule.index}].backendRefs[{share.index}]", share.backend
+        for mirror in rule.filters.mirrors:
+            yield f"spec.rules[{rule.index}].filters", mirror.backend
 
 
 def _problems(key: Key, items: tuple[Problem, ...]) -> Problems | None:
