@@ -73,9 +73,9 @@ class Output:
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Wait for what is queued to be written, at most so long, and end."""
         with self._changed:
-            was_open, self._is_open = self._is_open, False
+            self._is_open = False
             self._changed.notify()
-        if was_open:
+        if self._thread.is_alive():
             self._thread.join(seconds)
 
     def _write_for_ever(self) -> None:
