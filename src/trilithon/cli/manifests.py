@@ -13,7 +13,8 @@ from trilithon.model.settings import Settings
 from trilithon.pipeline import Translation, translate
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.sources.files import FileProblem, FileSource
+from trilithon.sources.file_problems import FileProblem
+from trilithon.sources.files import FileSource
 
 
 class Manifests(Struct, frozen=True):

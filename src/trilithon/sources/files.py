@@ -26,7 +26,9 @@ from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.sources import folder_scan
 from trilithon.sources.field_positions import Positions
-from trilithon.sources.folder_scan import UNKNOWN, Found, Refusal, Scan, Signature
+from trilithon.sources.file_problems import FileProblem, by_place, duplicate_problems, file_problems, refusals
+from trilithon.sources.folder_scan import UNKNOWN, Found, Refusal, Scan
+from trilithon.sources.known_file import KnownFile
 from trilithon.sources.last_good import Document, next_documents
 from trilithon.sources.reading import read_document
 from trilithon.sources.served import Candidate, Served
@@ -35,14 +37,6 @@ from trilithon.sources.yaml_documents import split
 # Longer than a volume takes to be mounted again or a folder to be copied anew, short enough to wait for.
 HOLD_SECONDS = 2.0
 EMPTY_MARKER = ".trilithon-empty"
-
-
-class FileProblem(Struct, frozen=True, gc=False):
-    """A mistake and where it is: ``line`` counts from 1, 0 means the file or folder as a whole."""
-
-    problem: Problem
-    file: str
-    line: int
 
 
 class SourceChange(Struct, frozen=True):
@@ -61,22 +55,6 @@ class SourceChange(Struct, frozen=True):
     def keys(self) -> frozenset[Key]:
         """Every object that differs."""
         return self.removals.union(self.upserts)
-
-
-class _File(Struct, frozen=True, gc=False):
-    """A file as last read."""
-
-    found: Found
-    signature: Signature = UNKNOWN
-    inode: int = 0
-    documents: tuple[Document, ...] = ()
-    refusal: Refusal | None = None
-    is_blank: bool = False
-
-    @property
-    def holding(self) -> bool:
-        """Whether any of its documents stands for an object."""
-        return any(document.reading.good or document.keeps for document in self.documents)
 
 
 class FileSource:
@@ -98,7 +76,7 @@ class FileSource:
         self._served = Served()
         self._positions = Positions()
         self._places = itertools.count(1)
-        self._files: dict[str, _File] = {}
+        self._files: dict[str, KnownFile] = {}
         self._shown: dict[Path, str] = {}
         self._scan: Scan = folder_scan.scan(())
         # Files that hold objects, by root: when it falls to zero, the root is held.
@@ -106,6 +84,9 @@ class FileSource:
         self._emptied: dict[int, float] = {}
         self._blanked: dict[str, float] = {}
         self._troubled: set[str] = set()
+        self._problems: tuple[FileProblem, ...] = ()
+        # Made when somebody asks for a place; most looks find nothing to ask about.
+        self._problem_places: dict[Problem, tuple[str, int]] | None = None
 
     @property
     def resources(self) -> Mapping[Key, Resource]:
@@ -124,7 +105,7 @@ class FileSource:
         now = self._clock()
         plan = None if changed is None or self._emptied or self._blanked else self._plan_for(changed)
         targets, vanished = plan or self._plan_everywhere()
-        updates: dict[str, _File | None] = dict.fromkeys(vanished)
+        updates: dict[str, KnownFile | None] = dict.fromkeys(vanished)
         by_inode = {self._files[shown].inode: shown for shown in vanished if self._files[shown].inode}
         for shown, found in targets.items():
             updates[shown] = self._read(found, self._files.get(shown), by_inode)
@@ -134,6 +115,7 @@ class FileSource:
             self._replace(shown, file)
         self._positions.forget()
         changes = self._served.settle(self._line_of)
+        self._find_problems()
         since = [*self._emptied.values(), *self._blanked.values()]
         return SourceChange(
             upserts={key: resource for key, resource in changes.items() if resource is not None},
@@ -182,26 +164,27 @@ class FileSource:
                 targets[str(folder.shown / real.name)] = Found(real, folder.root, folder.within)
         return targets, vanished
 
-    def _read(self, found: Found, before: _File | None, vanished: Mapping[int, str]) -> _File:
+    def _read(self, found: Found, before: KnownFile | None, vanished: Mapping[int, str]) -> KnownFile:
         """A file's next state. A renamed file goes on from what it held under its old name."""
-        documents = before.documents if before else ()
+        documents = before.documents if before else {}
         if found.refusal:
-            return _File(found, documents=documents, refusal=found.refusal)
+            return KnownFile(found, documents=documents, refusal=found.refusal)
         contents = folder_scan.read_manifest(found.real, found.within, self._max_file_bytes)
         if isinstance(contents, Refusal):
-            return _File(found, documents=documents, refusal=contents)
+            return KnownFile(found, documents=documents, refusal=contents)
         if before is None and contents.inode in vanished:
             documents = self._files[vanished[contents.inode]].documents
         texts = split(contents.data)
-        return _File(
+        read = next_documents([*documents.values()], texts, read_document, lambda: next(self._places))
+        return KnownFile(
             found=found,
             signature=contents.signature,
             inode=contents.inode,
-            documents=next_documents(documents, texts, read_document, lambda: next(self._places)),
+            documents={document.place: document for document in read},
             is_blank=not contents.data.strip(),
         )
 
-    def _hold_emptied(self, updates: dict[str, _File | None], now: float) -> None:
+    def _hold_emptied(self, updates: dict[str, KnownFile | None], now: float) -> None:
         """Drop the updates that would empty a root, until a second look confirms them."""
         after = list(self._holding)
         roots: dict[int, list[str]] = {root: [] for root in self._emptied}
@@ -220,7 +203,7 @@ class FileSource:
             else:
                 self._emptied.pop(root, None)
 
-    def _hold_blanked(self, updates: dict[str, _File | None], now: float) -> None:
+    def _hold_blanked(self, updates: dict[str, KnownFile | None], now: float) -> None:
         """Let files without any text keep their objects, until a second look confirms it."""
         for shown, file in updates.items():
             before = self._files.get(shown)
@@ -234,14 +217,14 @@ class FileSource:
     def _is_meant_empty(self, root: int) -> bool:
         return stat.S_ISREG(_mode(self.paths[root] / EMPTY_MARKER))
 
-    def _replace(self, shown: str, file: _File | None) -> None:
+    def _replace(self, shown: str, file: KnownFile | None) -> None:
         """Put a file's next state in place of its last."""
         before = self._files.pop(shown, None)
-        old = {document.place: document for document in before.documents} if before else {}
+        old = dict(before.documents) if before else {}
         come = []
-        for document in file.documents if file else ():
+        for document in file.documents.values() if file else ():
             earlier = old.get(document.place)
-            if earlier and earlier.reading is document.reading and earlier.keeps == document.keeps:
+            if earlier and _says_the_same(earlier, document):
                 del old[document.place]
             else:
                 come.append(document)
@@ -254,25 +237,40 @@ class FileSource:
             self._files[shown] = file
             self._holding[file.found.root] += file.holding
             self._shown[file.found.real] = shown
-        is_troubled = file and (file.refusal or any(document.reading.problems for document in file.documents))
-        (self._troubled.add if is_troubled else self._troubled.discard)(shown)
+        (self._troubled.add if file and file.is_troubled else self._troubled.discard)(shown)
 
     def _document(self, candidate: Candidate) -> Document | None:
         """The document in the candidate's place; it is gone where a broken document elsewhere keeps the object."""
         file = self._files.get(candidate.file)
-        documents = file.documents if file else ()
-        return next((document for document in documents if document.place == candidate.place), None)
+        return file.documents.get(candidate.place) if file else None
 
     def _line_of(self, candidate: Candidate) -> int:
         document = self._document(candidate)
         return document.line + candidate.line if document else 0
 
     def problems(self) -> tuple[FileProblem, ...]:
-        """Every mistake that stands now, by file and line."""
-        found = itertools.chain(self._root_problems(), self._file_problems(), self._duplicate_problems())
-        return tuple(sorted(found, key=lambda one: (one.file, one.line, one.problem.path, one.problem.message)))
+        """Every mistake that stands since the last look, by file and line."""
+        return self._problems
 
-    def _root_problems(self) -> Iterator[FileProblem]:
+    def place_of(self, problem: Problem) -> tuple[str, int] | None:
+        """File and line of one of ``problems()``; None for any other problem."""
+        if self._problem_places is None:
+            # Where several mistakes are alike, the first place is theirs.
+            self._problem_places = {one.problem: (one.file, one.line) for one in reversed(self._problems)}
+        return self._problem_places.get(problem)
+
+    def _find_problems(self) -> None:
+        troubled = {shown: self._files[shown] for shown in self._troubled}
+        found = itertools.chain(
+            self._held_problems(),
+            refusals(self._scan.closed),
+            file_problems(troubled, self._served.resources),
+            duplicate_problems(self._served, self._line_of),
+        )
+        self._problems = by_place(found)
+        self._problem_places = None
+
+    def _held_problems(self) -> Iterator[FileProblem]:
         for root, path in enumerate(self.paths):
             if root in self._emptied:
                 message = "is gone" if root in self._scan.missing else "holds no objects any more"
@@ -281,45 +279,10 @@ class FileSource:
                 yield FileProblem(Problem("FolderEmptied", None, "", message, hint, "warning"), str(path), 0)
             elif root in self._scan.missing:
                 yield FileProblem(Problem("PathNotFound", None, "", "no such file or folder"), str(path), 0)
-        for folder, refusal in self._scan.closed.items():
-            yield _refused(refusal, folder)
-
-    def _file_problems(self) -> Iterator[FileProblem]:
         for shown in self._blanked:
             message = f"the file is empty; what it held is served until a second look, {HOLD_SECONDS:g} s later"
             hint = "to empty it on purpose, leave a comment in it"
             yield FileProblem(Problem("FileEmptied", None, "", message, hint, "warning"), shown, 0)
-        for shown in self._troubled:
-            file = self._files[shown]
-            if file.refusal:
-                kept = frozenset(key for document in file.documents for key in document.keys)
-                yield _refused(file.refusal, shown, self._still_served(kept))
-            for document in file.documents:
-                note = self._still_served(document.keeps)
-                for problem, line in document.reading.problems:
-                    noted = _with_note(problem, note) if problem.severity == "error" else problem
-                    yield FileProblem(noted, shown, document.line + line)
-
-    def _still_served(self, kept: Iterable[Key]) -> str:
-        """What a reader of a problem wants to know: whether the last good objects are still there."""
-        names = sorted(str(key) for key in kept if key in self._served.resources)
-        if not names:
-            return ""
-        first = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        return f"until this is mended, served as last read: {first}"
-
-    def _duplicate_problems(self) -> Iterator[FileProblem]:
-        for key in self._served.duplicates:
-            chosen = self._served.chosen(key)
-            places = {one: f"{one.file}:{self._line_of(one)}" for one in self._served.candidates(key)}
-            for one in places:
-                others = ", ".join(place for other, place in places.items() if other is not one)
-                served = (
-                    "this one" if one == chosen else f"the one in {places[chosen]}" if chosen in places else "neither"
-                )
-                message = f"{key} is also in {others}; {served} is served"
-                problem = Problem("DuplicateObject", key, "", message, "remove or rename all but one")
-                yield FileProblem(problem, one.file, self._line_of(one))
 
     def position(self, key: Key, path: str = "") -> tuple[str, int] | None:
         """The file and line of a field of a served object, or of the nearest field around it.
@@ -331,22 +294,20 @@ class FileSource:
         document = self._document(candidate) if candidate else None
         if candidate is None or document is None:
             return None
-        if candidate not in self._served.candidates(key):
+        if not self._served.is_written(key, candidate.spot):
             return candidate.file, document.line  # broken now: what is served is not in the file any more
         found = self._files[candidate.file].found
         line = self._positions.line(found, self._max_file_bytes, document.digest, candidate.within, path)
         return candidate.file, line or self._line_of(candidate)
 
 
-def _refused(refusal: Refusal, shown: str, note: str = "") -> FileProblem:
-    return FileProblem(_with_note(Problem(refusal.code, None, "", refusal.message, refusal.hint), note), shown, 0)
+def _says_the_same(earlier: Document, document: Document) -> bool:
+    """Whether nothing but the line has changed; sets that are shared are told apart as one, not key by key."""
+    is_same = earlier.reading is document.reading and earlier.keeps == document.keeps
+    return is_same and earlier.covers is document.covers
 
 
-def _with_note(problem: Problem, note: str) -> Problem:
-    return replace(problem, hint="; ".join(part for part in (problem.hint, note) if part))
-
-
-def _may_differ(file: _File) -> bool:
+def _may_differ(file: KnownFile) -> bool:
     return file.signature == UNKNOWN or folder_scan.signature_of(file.found.real) != file.signature
 
 

@@ -7,7 +7,7 @@ until it can be read or is gone; with one edit at a time that is exactly its own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,13 +24,27 @@ class Document(Struct, frozen=True, gc=False):
     line: int
     digest: bytes
     reading: Reading
-    # Objects that are served as last read because this document is broken.
+    # Objects that are served as last read because this document is broken: those it names, and those it may have been.
+    # The latter are one and the same set for all broken documents of a file, or many documents would hold as many keys
+    # each.
     keeps: frozenset[Key] = frozenset()
+    covers: frozenset[Key] = frozenset()
 
     @property
-    def keys(self) -> frozenset[Key]:
-        """Every object this document stands for."""
+    def own_keys(self) -> frozenset[Key]:
+        """The objects this document names."""
         return self.keeps.union(placed.key for placed in self.reading.good)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it stands for any object."""
+        return bool(self.reading.good or self.keeps or self.covers)
+
+
+def kept(documents: Iterable[Document]) -> frozenset[Key]:
+    """Every object that these documents stand for."""
+    covered = {id(document.covers): document.covers for document in documents}
+    return frozenset().union(*(document.own_keys for document in documents), *covered.values())
 
 
 def next_documents(
@@ -42,9 +56,13 @@ def next_documents(
     """The documents of a file after an edit; ``read`` is called only for texts that were not there before."""
     same = _unchanged(old, texts)
     fresh = {at: read(text) for at, text in enumerate(texts) if at not in same}
-    homes = _homes(old, same)
-    missing = homes.keys() - {key for reading in fresh.values() for key in reading.names}
+    unchanged = set(same.values())
+    changed = [document for position, document in enumerate(old) if position not in unchanged]
+    homes = _homes(changed)
+    known = _known(changed)
+    missing = frozenset(homes.keys() - {key for reading in fresh.values() for key in reading.names})
     taken = {old[position].place for position in same.values()}
+    vacant = [homes[key] for key in sorted(missing, reverse=True)]
     documents = []
     for at, text in enumerate(texts):
         if at in same:
@@ -52,22 +70,31 @@ def next_documents(
             documents.append(document if document.line == text.line else replace(document, line=text.line))
             continue
         reading = fresh[at]
-        keeps, names = reading.broken, sorted(reading.names)
-        if reading.has_unnamed or not reading.broken <= homes.keys():
-            keeps |= missing
-            names += sorted(missing)
+        covers = missing if reading.has_unnamed or not reading.broken <= known else frozenset()
         # Where one document became two, the first of them stays in the old place.
-        place = next((homes[key] for key in names if key in homes and homes[key] not in taken), None) or new_place()
+        named = (homes[key] for key in sorted(reading.names) if key in homes)
+        place = next((home for home in named if home not in taken), None)
+        while place is None and covers and vacant:
+            home = vacant.pop()
+            place = None if home in taken else home
+        place = place or new_place()
         taken.add(place)
-        documents.append(Document(place, text.line, text.digest, reading, keeps))
+        documents.append(Document(place, text.line, text.digest, reading, reading.broken, covers))
     return _without_mended(documents)
 
 
-def _homes(old: Sequence[Document], same: Mapping[int, int]) -> dict[Key, int]:
+def _homes(changed: Iterable[Document]) -> dict[Key, int]:
     """The places of the objects in old documents that are not there any more as they were."""
-    unchanged = set(same.values())
-    changed = [document for position, document in enumerate(old) if position not in unchanged]
-    return {key: document.place for document in changed for key in document.keys}
+    last = {id(document.covers): document for document in changed}
+    homes = {key: document.place for document in last.values() for key in document.covers}
+    homes.update((key, document.place) for document in changed for key in document.own_keys)
+    return homes
+
+
+def _known(changed: Iterable[Document]) -> frozenset[Key]:
+    """The names by which old documents are recognised: not one that came with an unrecognised document."""
+    named = (document.own_keys for document in changed if not document.covers)
+    return frozenset().union(*named, *{id(document.covers): document.covers for document in changed}.values())
 
 
 def _unchanged(old: Sequence[Document], texts: Sequence[RawDocument]) -> dict[int, int]:
@@ -91,9 +118,14 @@ def _unchanged(old: Sequence[Document], texts: Sequence[RawDocument]) -> dict[in
 
 def _without_mended(documents: Sequence[Document]) -> tuple[Document, ...]:
     """What is good anywhere in the file need not be kept by a broken neighbour."""
-    if not any(document.keeps for document in documents):
+    if not any(document.keeps or document.covers for document in documents):
         return tuple(documents)
-    good = {placed.key for document in documents for placed in document.reading.good}
+    good = frozenset(placed.key for document in documents for placed in document.reading.good)
+    covered = {id(document.covers): document.covers for document in documents}
+    left = {name: covers - good if not covers.isdisjoint(good) else covers for name, covers in covered.items()}
     return tuple(
-        replace(document, keeps=document.keeps - good) if document.keeps & good else document for document in documents
+        document
+        if document.keeps.isdisjoint(good) and left[id(document.covers)] is document.covers
+        else replace(document, keeps=document.keeps - good, covers=left[id(document.covers)])
+        for document in documents
     )

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 
@@ -23,6 +23,9 @@ from trilithon.resources.decode import Resource
 from trilithon.resources.gateways import GatewayClass, GatewayClassSpec
 from trilithon.resources.meta import Key
 from trilithon.sources.last_good import Document
+
+# Where an object is written: the file, the document's place in it, and the object's own path in the document.
+Spot = tuple[str, int, str]
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 CLASS = GatewayClass(Key("GatewayClass", "", "trilithon"), 1, "", GatewayClassSpec(controller_name=CONTROLLER_NAME))
@@ -37,13 +40,20 @@ class Candidate(Struct, frozen=True, gc=False):
     line: int
     resource: Resource
 
+    @property
+    def spot(self) -> Spot:
+        """What tells it apart from all other candidates for its object."""
+        return self.file, self.place, self.within
+
 
 class Served:
     """The chosen resources. ``exchange`` what documents say, then ``settle`` what follows."""
 
     def __init__(self) -> None:
-        self._candidates: dict[Key, tuple[Candidate, ...]] = {}
+        self._candidates: dict[Key, dict[Spot, Candidate]] = {}
         self._keepers: Counter[Key] = Counter()
+        # Sets that many broken documents cover together: a set counts as one keeper of its objects.
+        self._covers: Counter[frozenset[Key]] = Counter()
         self._chosen: dict[Key, Candidate] = {}
         self._resources: dict[Key, Resource] = {}
         self._inhabitants: Counter[str] = Counter()
@@ -60,9 +70,13 @@ class Served:
         """The objects that are written in more than one place."""
         return self._duplicates
 
-    def candidates(self, key: Key) -> tuple[Candidate, ...]:
+    def candidates(self, key: Key) -> Collection[Candidate]:
         """Every place an object is written in."""
-        return self._candidates.get(key, ())
+        return self._candidates.get(key, {}).values()
+
+    def is_written(self, key: Key, spot: Spot) -> bool:
+        """Whether an object can be read there now."""
+        return spot in self._candidates.get(key, ())
 
     def chosen(self, key: Key) -> Candidate | None:
         """Where a served object was read; None for what is implied."""
@@ -72,19 +86,29 @@ class Served:
         """Take back what some documents of a file said, and hear what others say now."""
         for document in gone:
             for placed in document.reading.good:
-                self._candidates[placed.key] = tuple(
-                    candidate
-                    for candidate in self._candidates[placed.key]
-                    if (candidate.file, candidate.place, candidate.within) != (file, document.place, placed.within)
-                )
-            self._keepers.subtract(document.keeps)
-            self._touched |= document.keys
+                del self._candidates[placed.key][file, document.place, placed.within]
+            self._keep(document, -1)
         for document in come:
             for placed in document.reading.good:
                 candidate = Candidate(file, document.place, placed.within, placed.line, placed.resource)
-                self._candidates[placed.key] = (*self._candidates.get(placed.key, ()), candidate)
-            self._keepers.update(document.keeps)
-            self._touched |= document.keys
+                self._candidates.setdefault(placed.key, {})[candidate.spot] = candidate
+            self._keep(document, 1)
+
+    def _keep(self, document: Document, by: int) -> None:
+        """Count a document as a keeper of its objects, or no longer."""
+        for key in document.keeps:
+            self._keepers[key] += by
+        self._touched |= document.own_keys
+        covers = document.covers
+        if covers:
+            before = self._covers[covers]
+            self._covers[covers] += by
+            if before == 0 or before + by == 0:
+                self._touched |= covers
+                for key in covers:
+                    self._keepers[key] += by
+            if before + by == 0:
+                del self._covers[covers]
 
     def settle(self, line_of: Callable[[Candidate], int]) -> dict[Key, Resource | None]:
         """Choose again where something was exchanged; returns what differs (None: gone).
@@ -109,7 +133,7 @@ class Served:
         return changes
 
     def _choose(self, key: Key, line_of: Callable[[Candidate], int], changes: dict[Key, Resource | None]) -> None:
-        candidates = self._candidates.get(key, ())
+        candidates = self._candidates.get(key, {})
         (self._duplicates.add if len(candidates) > 1 else self._duplicates.discard)(key)
         if not candidates:
             self._candidates.pop(key, None)
@@ -121,9 +145,9 @@ class Served:
                 del self._resources[key]
             return
         now = self._chosen.get(key)
-        best = candidates[0]
-        if len(candidates) > 1:
-            best = min(candidates, key=lambda one: (not _is_same_place(one, now), one.file, line_of(one)))
+        best = candidates.get(now.spot) if now else None
+        if best is None:
+            best = min(candidates.values(), key=lambda one: (one.file, line_of(one)))
         self._chosen[key] = best
         resource = _as_stored(best.resource, self._resources.get(key) if now else None)
         if self._resources.get(key) != resource:
@@ -142,10 +166,6 @@ class Served:
                 changes.pop(key, None)
         elif self._resources.pop(key, None) is not None:
             changes[key] = None
-
-
-def _is_same_place(candidate: Candidate, now: Candidate | None) -> bool:
-    return now is not None and (candidate.file, candidate.place, candidate.within) == (now.file, now.place, now.within)
 
 
 def _as_stored(resource: Resource, before: Resource | None) -> Resource:

@@ -1,0 +1,29 @@
+"""A file as it was read last."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from trilithon.sources.folder_scan import UNKNOWN, Found, Refusal, Signature
+from trilithon.sources.last_good import Document
+
+
+class KnownFile(Struct, frozen=True, gc=False):
+    """What a file said: its documents by their places, in the order they are written in, or why it was refused."""
+
+    found: Found
+    signature: Signature = UNKNOWN
+    inode: int = 0
+    documents: dict[int, Document] = {}
+    refusal: Refusal | None = None
+    is_blank: bool = False
+
+    @property
+    def holding(self) -> bool:
+        """Whether any of its documents stands for an object."""
+        return any(document.holds for document in self.documents.values())
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether anything is wrong with it."""
+        return self.refusal is not None or any(document.reading.problems for document in self.documents.values())
