@@ -25,6 +25,7 @@ from trilithon.model.tables import PROXIES
 from trilithon.pipeline import Translation, translate
 from trilithon.resources.decode import decode_all
 from trilithon.resources.meta import Key
+from trilithon.resources.problem import Problem
 from trilithon.sinks.envoy_binary import find_envoy
 from trilithon.sinks.envoy_process import Launch
 from trilithon.sinks.runtime_directory import RuntimeDirectory
@@ -65,6 +66,9 @@ class _Source:
 
     def problems(self) -> Sequence[Any]:
         return ()
+
+    def place_of(self, problem: Problem) -> tuple[str, int] | None:
+        return None
 
     def position(self, key: Key, path: str) -> tuple[str, int] | None:
         return None

@@ -44,15 +44,18 @@ class Source(Protocol):
     def problems(self) -> Sequence[SourceProblem]:
         """What is wrong with the source itself now."""
 
+    def place_of(self, problem: Problem) -> tuple[str, int] | None:
+        """File and line of one of ``problems()``, None for any other; asked for each problem there is."""
+
     def position(self, key: Key, path: str) -> tuple[str, int] | None:
         """File and line of a field, where there are files."""
 
 
 def place_of(source: Source, problem: Problem) -> tuple[str | None, int | None]:
     """File and line of a problem, where it has any."""
-    for entry in source.problems():
-        if entry.problem == problem:
-            # Line 0 stands for the file as a whole.
-            return entry.file, entry.line or None
+    place = source.place_of(problem)
+    if place is not None:
+        # Line 0 stands for the file as a whole.
+        return place[0], place[1] or None
     place = source.position(problem.key, problem.path) if problem.key is not None else None
     return place if place is not None else (None, None)
