@@ -128,7 +128,7 @@ class Client:
         return await self._send(request, _is_not_done)
 
     async def delete(self, object_path: ObjectPath, options: Mapping[str, Any] | None = None) -> bytes:
-        """Delete an object; ``options`` are those of DeleteOptions, such as ``preconditions``. A 404 is an error too."""
+        """Delete an object; ``options`` are those of DeleteOptions, such as ``preconditions``; a 404 raises too."""
         body = _encoded({"apiVersion": "v1", "kind": "DeleteOptions", **(options or {})})
         request = Request(method="DELETE", path=object_path.path(), body=body)
         return await self._send(request, _is_temporary)

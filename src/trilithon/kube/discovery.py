@@ -77,7 +77,7 @@ class Discovery:
     """What the API server serves, asked anew whenever it was not asked just now. ``clock`` gives seconds."""
 
     def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
-        self._transport = transport
+        self.transport = transport
         self._clock = clock
         self._asked: dict[str, tuple[float, asyncio.Task[bytes]]] = {}
 
@@ -142,7 +142,9 @@ class Discovery:
         now = self._clock()
         asked_at, asking = self._asked.get(path, (float("-inf"), None))
         if asking is None or now - asked_at >= SHARED_SECONDS or asking.cancelled():
-            asking = asyncio.create_task(self._transport.fetch(Request(path=path)))
+            asking = asyncio.create_task(self.transport.fetch(Request(path=path)))
+            # Even if nobody waits any more when it fails.
+            asking.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._asked[path] = (now, asking)
         # Whoever stops waiting does not stop the others.
         return await asyncio.shield(asking)
