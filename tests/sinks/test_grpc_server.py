@@ -88,10 +88,12 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[tuple[XdsServer, Told, Callable[[], Client]]]:
+async def serving(
+    folder: Path, admits: Callable[[str], bool] = lambda _: True
+) -> AsyncIterator[tuple[XdsServer, Told, Callable[[], Client]]]:
     told = Told()
     path = folder / "xds.sock"
-    server = XdsServer(path, on_proxy=told.on_proxy, on_applied=told.on_applied)
+    server = XdsServer(path, on_proxy=told.on_proxy, on_applied=told.on_applied, admits=admits)
     await server.start()
     async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
         yield server, told, lambda: Client(channel)
@@ -177,6 +179,25 @@ async def test_a_forgotten_gateway_is_left_alone(tmp_path: Path) -> None:
         await again.take(CLUSTER)
         response = await again.take(LISTENER)
         assert response.removed_resources == ["l"]
+
+
+async def test_an_envoy_that_is_not_admitted_is_neither_told_anything_nor_sent_away(tmp_path: Path) -> None:
+    async with serving(tmp_path, lambda node: node != "infra/edge~old") as (server, told, connect):
+        server.publish("infra/edge", [resource(LISTENER, "l")], [], 1)
+        old, new = connect(), connect()
+        await old.say("infra/edge~old", type_url=LISTENER)
+        await new.take_everything("infra/edge~new")
+        await told.until(lambda: bool(told.applied))
+        server.publish("infra/edge", [resource(LISTENER, "l", b"more")], [], 2)
+        await new.take(LISTENER)
+        await told.until(lambda: len(told.applied) == 2)
+        assert [each.node for each in server.sessions()] == ["infra/edge~new"]
+        # Whatever it says is heard and not answered.
+        await old.say(type_url=CLUSTER)
+        assert not old.stream.done()
+        assert {proxy.connected for proxy in told.proxies} <= {0, 1}
+        await old.stream.done_writing()
+        assert await old.ends() is grpc.StatusCode.OK
 
 
 async def test_a_request_without_node_is_refused(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class XdsServer:
     changes; on_applied the Gateway, the revision and the seconds since its publication, when every connected Envoy has
     answered for everything up to that revision. Both are called in the loop, never from within ``publish``.
     grace: seconds for which Envoys keep a cluster that no route names any more; above zero.
-    admits: whether an Envoy with this node id may have anything.
+    admits: whether an Envoy with this node id may have anything; one that may not is told nothing.
     """
 
     def __init__(
@@ -197,7 +197,10 @@ class XdsServer:
         if not first.node.id:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request must name its node")
         if not self._admits(first.node.id):
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this node is not expected")
+            # Held open and silent: refused, an Envoy that still drains would come again, and log that, each second.
+            async for _ in requests:
+                continue
+            return
         stream = _Stream(first.node.id, self._grace)
         self._join(stream)
         ends = (
