@@ -281,6 +281,36 @@ async def test_a_gateway_that_returns_while_its_old_envoy_drains_is_served_at_on
         assert (await fetch(port)).status == 200
 
 
+async def test_a_listener_that_always_raises_costs_no_envoy_its_restart_or_its_log(runtime: Path) -> None:
+    logged: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context["message"]))
+
+    def raising(*_: object) -> None:
+        raise BrokenPipeError("nobody reads")
+
+    async with EchoServer("web") as backend, gateway(runtime, backend) as (watched, port):
+        watched.processes.on_state = watched.processes.on_log = raising
+        killed = watched.processes.pids[HELLO]
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: watched.processes.pids.get(HELLO) not in {None, killed})
+        await serves(port)
+    assert {"telling a line of Envoy's log failed", f"telling of the Envoy of {HELLO} failed"} == {*logged}
+
+
+async def test_a_start_that_fails_in_an_unknown_way_is_tried_again(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(runtime, NOTHING) as watched:
+        with monkeypatch.context() as patched:
+            # A defect in the middle of a start.
+            patched.setattr("trilithon.sinks.envoy_process.bootstrap", None)
+            await watched.processes.ensure(HELLO, "demo/hello")
+        await watched.live()
+        restarting = watched.told[0][1]
+        assert isinstance(restarting, EnvoyRestarting)
+        assert restarting.reason.startswith("TypeError: ")
+
+
 async def test_the_log_arrives_line_by_line_with_its_level(runtime: Path) -> None:
     async with running(runtime, NOTHING) as watched:
         await watched.processes.ensure(HELLO, "demo/hello")

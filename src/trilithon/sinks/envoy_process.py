@@ -199,7 +199,11 @@ async def _read_log(process: asyncio.subprocess.Process, on_log: OnLog) -> None:
 
 async def _read_lines(stream: asyncio.StreamReader, otherwise: str, on_log: OnLog) -> None:
     async for line in _lines(stream):
-        on_log(*parse_log_line(line, otherwise))
+        try:
+            on_log(*parse_log_line(line, otherwise))
+        except Exception as error:  # noqa: BLE001 - the loop's to log; if nobody read, Envoy would block on a full pipe
+            context = {"message": "telling a line of Envoy's log failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:

@@ -170,6 +170,8 @@ class _Kept:
             except OSError as error:
                 # A full disk or process table: as bad as a process that died at once, and as temporary.
                 reason = str(error)
+            except Exception as error:  # noqa: BLE001 - told; whatever it is, the Gateway is to be served again
+                reason = f"{type(error).__name__}: {error}"
             self.tried.set()
             if self._unwanted.is_set():
                 return
@@ -179,14 +181,16 @@ class _Kept:
 
     async def _live(self) -> float:
         process = self.process = await self._start()
-        self._tell(EnvoyStarted(process.pid))
-        self.tried.set()
-        if self._unwanted.is_set():
-            # Asked to end while it was being started, when there was no process yet to end.
-            await process.stop()
-        code = await process.wait()
-        lived = process.lived
-        self.process = None
+        try:
+            self._tell(EnvoyStarted(process.pid))
+            self.tried.set()
+            if self._unwanted.is_set():
+                # Asked to end while it was being started, when there was no process yet to end.
+                await process.stop()
+            code = await process.wait()
+            lived = process.lived
+        finally:
+            self.process = None
         self._tell(
             EnvoyStopped(process.pid, code) if self._unwanted.is_set() else EnvoyExited(process.pid, code, lived)
         )
@@ -202,7 +206,11 @@ class _Kept:
                 await self._unwanted.wait()
 
     def _tell(self, event: EnvoyEvent) -> None:
-        self._owner.on_state(self._gateway, event)
+        try:
+            self._owner.on_state(self._gateway, event)
+        except Exception as error:  # noqa: BLE001 - the loop's to log; the Envoy is kept whoever listens
+            context = {"message": f"telling of the Envoy of {self._gateway} failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     def _log(self, level: str, text: str) -> None:
         self._owner.on_log(self._gateway, level, text)
