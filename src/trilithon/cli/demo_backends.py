@@ -67,6 +67,9 @@ class DemoBackends:
                     server = await self._stack.enter_async_context(EchoServer(name, *place))
                 except PortTaken:
                     continue
+                except OSError as error:
+                    self._say(f"no demo backend {name} at {':'.join(map(str, place))}: {error.strerror}")
+                    continue
                 started.append(f"{server.name} at {server.host}:{server.port}")
             if started:
                 self._say(f"demo backends: {', '.join(started)}")

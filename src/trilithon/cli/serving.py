@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trilithon import __version__
@@ -38,9 +38,9 @@ class Serving:
         backends_changed = asyncio.Event()
 
         def tell(event: Event) -> None:
-            self.report.tell(controller, event)
             if isinstance(event, Change) and any(key.kind == "Backend" for key in event.upserted):
                 backends_changed.set()
+            self.report.tell(controller, event)
 
         controller = Controller(
             source,
@@ -58,7 +58,9 @@ class Serving:
                 # Before the first request can come: the files are looked at for this alone.
                 first = FileSource(self._paths).load().upserts.values()
                 await demo.cover(loopback_places(each for each in first if isinstance(each, BackendResource)))
-                covering = asyncio.create_task(_cover_changes(controller, demo, backends_changed), name="demo backends")
+                covering = asyncio.create_task(
+                    _cover_changes(controller, demo, backends_changed, self.report.say), name="demo backends"
+                )
             try:
                 await controller.run(stop, (lambda: follow(source)) if watch else None)
             finally:
@@ -66,9 +68,14 @@ class Serving:
                     covering.cancel()
 
 
-async def _cover_changes(controller: Controller, demo: DemoBackends, changed: asyncio.Event) -> None:
+async def _cover_changes(
+    controller: Controller, demo: DemoBackends, changed: asyncio.Event, say: Callable[[str], None]
+) -> None:
     """Answer for Backends that are written later, too."""
     while True:
         await changed.wait()
         changed.clear()
-        await demo.cover(loopback_places(controller.engine.rows(BACKENDS).values()))
+        try:
+            await demo.cover(loopback_places(controller.engine.rows(BACKENDS).values()))
+        except Exception as error:  # noqa: BLE001 - those of the next change are tried all the same
+            say(f"no demo backend could be started: {error}")
