@@ -95,7 +95,7 @@ class Program(Command):
         edit()
 
         def found() -> list[Event]:
-            changes = (each for each in self.events[after:] if each["event"] == "change")
+            changes = (each for each in self.events[after:] if each["event"] == "change" and not each["waiting"])
             return [each for each in changes if {*keys} <= {*each["upserted"], *each["removed"]}]
 
         return (await until(found, seconds, f"{keys} were never served"))[0]

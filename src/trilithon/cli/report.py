@@ -24,7 +24,7 @@ from trilithon.controller import (
     ProblemsChanged,
 )
 from trilithon.inspect.hints import with_hint
-from trilithon.inspect.overview import GatewayView, ProblemView, gateway_views, problem_view
+from trilithon.inspect.overview import GatewayView, ProblemView, gateway_view, problem_view
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.sinks.processes import EnvoyExited, EnvoyRestarting, EnvoyStarted
@@ -110,6 +110,7 @@ class JsonReport:
                 recomputed=event.recomputed,
                 settled_ms=_milliseconds(event.settled),
                 served_ms=None if event.served is None else _milliseconds(event.served),
+                waiting=event.waiting,
             )
         elif isinstance(event, ProblemsChanged):
             for problem in event.appeared:
@@ -142,7 +143,8 @@ class TextReport:
         self._output = output
         self._log = log
         self._errors = errors
-        self._has_loaded = False
+        # The objects of the first change, by which it is known when it is told again.
+        self._first: tuple[Key, ...] | None = None
 
     def say(self, text: str) -> None:
         """A remark about the run itself."""
@@ -164,12 +166,12 @@ class TextReport:
             log_event(self._log, event)
 
     def _change(self, event: Change) -> str:
-        if not self._has_loaded:
-            self._has_loaded = True
-            what = "everything read"
-        else:
-            what = _what_changed(event)
+        if self._first is None:
+            self._first = event.upserted
+        what = "everything read" if event.upserted is self._first else _what_changed(event)
         cost = f"{event.recomputed} rows recomputed in {_milliseconds(event.settled):g} ms"
+        if event.waiting:
+            return f"{what}: {cost}, {click.style('waiting', fg='yellow')} for the Envoy of {', '.join(event.waiting)}"
         if event.served is None:
             return f"{what}: {cost}, the same for Envoy"
         return f"{what}: {cost}, {click.style('served', fg='green')} after {_milliseconds(event.served):g} ms"
@@ -236,8 +238,7 @@ def _view(controller: Controller, problem: Problem) -> ProblemView:
 
 
 def _gateway(controller: Controller, key: Key) -> GatewayView | None:
-    views = gateway_views(controller.engine, controller.settings)
-    return next((view for view in views if view.name == key.path), None)
+    return gateway_view(controller.engine, controller.settings, key)
 
 
 def _is_pending(controller: Controller, key: Key) -> bool:

@@ -12,7 +12,8 @@ from trilithon.sinks.processes import EnvoyEvent
 class Change(Struct, frozen=True):
     """A change was taken in. ``served`` is the time from noticing it until every Envoy had acknowledged it.
 
-    Times are in seconds; ``served`` is None when there was nothing for Envoy to learn.
+    Times are in seconds; ``served`` is None when there was nothing for Envoy to learn, and when Gateways are named in
+    ``waiting``: their Envoys take long to answer, and the change is told again when they have.
     """
 
     upserted: tuple[Key, ...]
@@ -20,6 +21,7 @@ class Change(Struct, frozen=True):
     recomputed: int
     settled: float
     served: float | None
+    waiting: tuple[str, ...] = ()
 
 
 class ProblemsChanged(Struct, frozen=True):

@@ -7,19 +7,19 @@ import gc
 import itertools
 import os
 import time
-import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
-from trilithon.controller.events import Change, EnvoyChanged, EnvoySaid, Event, Failed
+from trilithon.controller.events import Change, EnvoyChanged, EnvoySaid, Event
+from trilithon.controller.looking import Looking
 from trilithon.controller.news import News
 from trilithon.controller.source import Source, SourceChange, place_of
-from trilithon.controller.waiting import Waiting
+from trilithon.controller.telling import Telling, failed
+from trilithon.controller.waiting import LATE_SECONDS, Waiting
 from trilithon.incremental import Changes, Edit, Engine
-from trilithon.inspect.check import problems_of
-from trilithon.inspect.overview import EnvoyView, Overview, gateway_views, problem_view, route_views
+from trilithon.inspect.overview import EnvoyView, Overview
 from trilithon.model.proxy import Proxy
 from trilithon.model.settings import Settings
 from trilithon.model.tables import PROXIES
@@ -45,8 +45,8 @@ SourceChanges = Callable[[], AsyncIterator[SourceChange]]
 class Controller:
     """One process: a source, an engine, an xDS server and the Envoys.
 
-    ``on_event`` is called in the loop and must not block. Nothing is served before the source has been read once and
-    everything is translated.
+    ``on_event`` is called in the loop and must not block; what it raises changes nothing of what is served. Nothing is
+    served before the source has been read once and everything is translated.
     """
 
     def __init__(
@@ -63,12 +63,15 @@ class Controller:
         self.settings = settings
         self._source = source
         self._paths = paths
-        self._tell = on_event
+        self._tell = Telling(on_event)
         self._publisher = Publisher()
         self._revision = 0
         self._pending: list[Edit[Any, Any]] = []
         self._noticed: float | None = None
         self._wake = asyncio.Event()
+        # Held while the engine settles: between two settles all its tables agree.
+        self._resting = asyncio.Lock()
+        self._looking = Looking(self.engine, settings, self._resting, self.position)
         self._waiting = Waiting()
         self._news = News()
         self._serials = itertools.count(1)
@@ -86,7 +89,7 @@ class Controller:
             on_state=lambda gateway, event: self._tell(EnvoyChanged(gateway, event)),
             on_log=lambda gateway, level, text: self._tell(EnvoySaid(gateway, level, text)),
         )
-        self._control = ControlServer(runtime.control_socket, lambda: msgspec.json.encode(self.overview()))
+        self._control = ControlServer(runtime.control_socket, self._encoded_overview)
 
     async def run(self, stop: asyncio.Event, changes: SourceChanges | None = None) -> None:
         """Serve until ``stop`` is set, then let requests in flight finish and end the Envoys.
@@ -113,16 +116,13 @@ class Controller:
             await self._control.stop()
             await self._server.stop()
 
-    def overview(self) -> Overview:
+    async def overview(self) -> Overview:
         """The state of everything now."""
-        problems = [*(entry.problem for entry in self._source.problems()), *problems_of(self.engine)]
-        return Overview(
-            gateways=gateway_views(self.engine, self.settings, self._envoys()),
-            routes=route_views(self.engine),
-            problems=tuple(problem_view(each, *self.position(each)) for each in problems),
-            paths=self._paths,
-            pid=os.getpid(),
-        )
+        in_source = [entry.problem for entry in self._source.problems()]
+        return await self._looking.overview(in_source, self._envoys(), self._paths, os.getpid())
+
+    async def _encoded_overview(self) -> bytes:
+        return msgspec.json.encode(await self.overview())
 
     def position(self, problem: Problem) -> tuple[str | None, int | None]:
         """File and line of a problem, where it has any."""
@@ -147,9 +147,10 @@ class Controller:
             try:
                 await part(*arguments)
             except Exception as error:  # noqa: BLE001 - told as an event; the last good state goes on serving
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                self._tell(Failed(what, f"{type(error).__name__}: {error}", f"{where.filename}:{where.lineno}"))
+                self._tell(failed(what, error))
             await asyncio.sleep(RESTART_SECONDS)
+            # What it left undone waits for nobody.
+            self._wake.set()
 
     # Coming in
 
@@ -179,44 +180,59 @@ class Controller:
         taken, self._pending = self._pending, []
         noticed, self._noticed = self._noticed, None
         started = time.monotonic()
-        changes = await self._settled(taken)
+        try:
+            changes = await self._settled(taken)
+        except BaseException:
+            # Nothing of it is lost: edits that were taken in already say nothing new.
+            self._pending[:0] = taken
+            self._noticed = noticed if noticed is not None else self._noticed
+            raise
         settled = time.monotonic() - started
+        # Served first, told then.
         publications = self._publisher.publications(changes)
-        if noticed is not None:
-            self._report(_change(taken, changes, settled), publications, noticed)
         self._publish(publications)
+        change = _change(taken, changes, settled)
+        is_awaited = noticed is not None and self._await_envoys(change, publications, noticed)
         await self._keep_envoys()
+        if noticed is not None and not is_awaited and (change.upserted or change.removed):
+            self._tell(change)
         for event in self._news.after(self.engine, changes, (entry.problem for entry in self._source.problems())):
             self._tell(event)
+            await asyncio.sleep(0)
 
     async def _settled(self, taken: Iterable[Edit[Any, Any]]) -> Changes:
         """Settle in slices, so that acks, probes and signals are answered meanwhile."""
-        slice_ends = time.monotonic() + SLICE_SECONDS
-        settling = self.engine.settle(taken, lambda: time.monotonic() >= slice_ends)
-        while True:
-            try:
-                next(settling)
-            except StopIteration as end:
-                changes: Changes = end.value
-                return changes
-            await asyncio.sleep(0)
+        async with self._resting:
             slice_ends = time.monotonic() + SLICE_SECONDS
+            settling = self.engine.settle(taken, lambda: time.monotonic() >= slice_ends)
+            while True:
+                try:
+                    next(settling)
+                except StopIteration as end:
+                    changes: Changes = end.value
+                    return changes
+                await asyncio.sleep(0)
+                slice_ends = time.monotonic() + SLICE_SECONDS
 
     # Going out
-
-    def _report(self, change: Change, publications: Sequence[Publication], noticed: float) -> None:
-        """Tell of a change now, or when the Envoys have it that are about to be told."""
-        behind = {each.gateway.path for each in publications if each.gateway in self._publisher.serving}
-        if behind:
-            self._waiting.add(self._revision + 1, behind, noticed, change)
-        elif change.upserted or change.removed:
-            self._tell(change)
 
     def _publish(self, publications: Sequence[Publication]) -> None:
         if publications:
             self._revision += 1
         for each in publications:
             self._server.publish(each.gateway.path, each.upserts, each.removals, self._revision)
+
+    def _await_envoys(self, change: Change, publications: Sequence[Publication], noticed: float) -> bool:
+        """Tell of a change when the Envoys have it that were just told; False where there are none."""
+        behind = {each.gateway.path for each in publications if each.gateway in self._publisher.serving}
+        if behind:
+            self._waiting.add(self._revision, behind, noticed, change)
+            asyncio.get_running_loop().call_later(LATE_SECONDS, self._tell_late, self._revision)
+        return bool(behind)
+
+    def _tell_late(self, revision: int) -> None:
+        for change in self._waiting.late(revision):
+            self._tell(change)
 
     async def _keep_envoys(self) -> None:
         """An Envoy for each Gateway that serves, and none for others."""
@@ -230,14 +246,20 @@ class Controller:
 
     def _end(self, gateway: Key) -> None:
         """Drain an Envoy that nothing needs any longer, while everything else goes on."""
+        ending = asyncio.create_task(self._processes.remove(gateway), name=f"end {gateway}")
+        # The loop alone would hold it weakly.
+        self._endings.add(ending)
+        ending.add_done_callback(self._ended)
         del self._nodes[gateway]
         self._server.forget(gateway.path)
         for change in self._waiting.gone(gateway.path, time.monotonic()):
             self._tell(change)
-        ending = asyncio.create_task(self._processes.remove(gateway), name=f"end {gateway}")
-        # The loop alone would hold it weakly.
-        self._endings.add(ending)
-        ending.add_done_callback(self._endings.discard)
+
+    def _ended(self, ending: asyncio.Task[None]) -> None:
+        self._endings.discard(ending)
+        error = None if ending.cancelled() else ending.exception()
+        if error is not None:
+            self._tell(failed("ending an Envoy", error))
 
     def _on_applied(self, gateway: str, revision: int, _seconds: float) -> None:
         for change in self._waiting.applied(gateway, revision, time.monotonic()):

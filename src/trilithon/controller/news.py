@@ -12,6 +12,9 @@ from trilithon.resources.problem import Problem
 from trilithon.status.gateway import GATEWAY_STATUS
 from trilithon.status.problems import Problems
 
+# Whoever is told looks for the place and the mend of each problem; thousands of them at once would hold up the loop.
+MOST_AT_ONCE = 10
+
 
 class News:
     """Remembers what was told, and tells the rest; the cost follows the change."""
@@ -37,8 +40,7 @@ class News:
         appeared += sorted(standing - self._elsewhere, key=str)
         healed += sorted(self._elsewhere - standing, key=str)
         self._elsewhere = standing
-        if appeared or healed:
-            yield ProblemsChanged(tuple(appeared), tuple(healed))
+        yield from _portions(appeared, healed)
         yield from self._gateways(changes)
 
     def _gateways(self, changes: Changes) -> Iterator[GatewayChanged]:
@@ -51,3 +53,9 @@ class News:
             if self._programmed.get(key) != news:
                 self._programmed[key] = news
                 yield news
+
+
+def _portions(appeared: list[Problem], healed: list[Problem]) -> Iterator[ProblemsChanged]:
+    for start in range(0, max(len(appeared), len(healed)), MOST_AT_ONCE):
+        part = slice(start, start + MOST_AT_ONCE)
+        yield ProblemsChanged(tuple(appeared[part]), tuple(healed[part]))

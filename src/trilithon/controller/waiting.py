@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from trilithon.controller.events import Change
 
+# Telling of a change waits this long for the Envoys; one that dies again and again must not hide all changes.
+LATE_SECONDS = 2.0
 # Older changes than these are no longer reported as served; an Envoy that is down for long must not fill the memory.
 MOST_WAITING = 1000
 
@@ -30,6 +32,12 @@ class Waiting:
         """A change noticed at a time, published to these Gateways as a revision."""
         self._waits.append(_Wait(revision, gateways, noticed, change))
         del self._waits[:-MOST_WAITING]
+
+    def late(self, revision: int) -> Iterator[Change]:
+        """The change of this revision, with the Gateways it waits for, where it still waits."""
+        for wait in self._waits:
+            if wait.revision == revision:
+                yield msgspec.structs.replace(wait.change, waiting=tuple(sorted(wait.gateways)))
 
     def applied(self, gateway: str, revision: int, now: float) -> Iterator[Change]:
         """The changes that a Gateway was the last to acknowledge, when it has everything up to a revision."""

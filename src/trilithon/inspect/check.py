@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trilithon.incremental import Changes, Engine, Fault, Table
@@ -16,19 +15,20 @@ PROBLEM_TABLES: tuple[Table[Key, Problems], ...] = (CLASS_PROBLEMS, GATEWAY_PROB
 
 def problems_of(engine: Engine) -> tuple[Problem, ...]:
     """Every problem of every object by kind and name, then what the translation itself failed at."""
-    found = [problem for table in PROBLEM_TABLES for problem in _with_hints(engine, engine.rows(table))]
+    return tuple(with_hint(engine, problem) for problem in problems_without_hints(engine))
+
+
+def problems_without_hints(engine: Engine) -> tuple[Problem, ...]:
+    """The same with no look around for what helps."""
+    found = [
+        problem for table in PROBLEM_TABLES for _, row in sorted(engine.rows(table).items()) for problem in row.items
+    ]
     return (*found, *defects_of(engine))
 
 
 def defects_of(engine: Engine) -> tuple[Problem, ...]:
     """What the translation itself failed at, as problems."""
     return tuple(_defect(place, fault) for place, fault in sorted(engine.faults.items(), key=str))
-
-
-def _with_hints(engine: Engine, rows: Mapping[Key, Problems]) -> Iterator[Problem]:
-    for _, row in sorted(rows.items()):
-        for problem in row.items:
-            yield with_hint(engine, problem)
 
 
 def changed_objects(changes: Changes) -> frozenset[Key]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -11,6 +11,7 @@ from trilithon.model.listener import Listener
 from trilithon.model.problem import reason_of
 from trilithon.model.settings import Settings
 from trilithon.model.tables import LISTENERS, PROXIES
+from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.status.conditions import Condition
 from trilithon.status.gateway import GATEWAY_STATUS
@@ -108,48 +109,54 @@ def url_of(settings: Settings, listener: Listener) -> str:
     return f"{scheme}://{host}" + ("/" if port == STANDARD_PORTS[listener.protocol] else f":{port}/")
 
 
-def gateway_views(
-    engine: Engine, settings: Settings, envoys: Mapping[str, EnvoyView] | None = None
-) -> tuple[GatewayView, ...]:
+def gateway_views(engine: Engine, settings: Settings) -> tuple[GatewayView, ...]:
     """Every Gateway of ours, by name."""
-    views = []
-    for key, listeners in sorted(engine.rows(LISTENERS).items()):
-        status = engine.row(GATEWAY_STATUS, key)
-        if status is None:
-            continue
-        items = tuple(
-            ListenerView(
-                name=item.key.name,
-                protocol=item.protocol,
-                port=item.port,
-                hostname=item.hostname,
-                url=url_of(settings, item) if item.serves else "",
-                attached_routes=entry.attached_routes,
-                conditions=_conditions(entry.conditions),
-            )
-            for item, entry in zip(listeners.items, status.listeners, strict=True)
+    views = (gateway_view(engine, settings, key) for key in sorted(engine.rows(LISTENERS)))
+    return tuple(view for view in views if view is not None)
+
+
+def gateway_view(engine: Engine, settings: Settings, key: Key, envoy: EnvoyView | None = None) -> GatewayView | None:
+    """One Gateway; None where it is gone, or not ours."""
+    listeners, status = engine.row(LISTENERS, key), engine.row(GATEWAY_STATUS, key)
+    if listeners is None or status is None:
+        return None
+    items = tuple(
+        ListenerView(
+            name=item.key.name,
+            protocol=item.protocol,
+            port=item.port,
+            hostname=item.hostname,
+            url=url_of(settings, item) if item.serves else "",
+            attached_routes=entry.attached_routes,
+            conditions=_conditions(entry.conditions),
         )
-        envoy = envoys.get(key.path) if envoys is not None else None
-        views.append(GatewayView(key.path, _conditions(status.conditions), items, envoy))
-    return tuple(views)
+        for item, entry in zip(listeners.items, status.listeners, strict=True)
+    )
+    return GatewayView(key.path, _conditions(status.conditions), items, envoy)
 
 
 def route_views(engine: Engine) -> tuple[RouteView, ...]:
     """Every route with a parent of ours, by kind and name."""
-    return tuple(
-        RouteView(
-            kind=key.kind,
-            name=key.path,
-            parents=tuple(
-                ParentView(
-                    gateway=f"{parent.ref.namespace or key.namespace}/{parent.ref.name}",
-                    section=parent.ref.section_name,
-                    conditions=_conditions(parent.conditions),
-                )
-                for parent in status.parents
-            ),
-        )
-        for key, status in sorted(engine.rows(ROUTE_STATUS).items())
+    views = (route_view(engine, key) for key in sorted(engine.rows(ROUTE_STATUS)))
+    return tuple(view for view in views if view is not None)
+
+
+def route_view(engine: Engine, key: Key) -> RouteView | None:
+    """One route; None where it is gone, or has no parent of ours."""
+    status = engine.row(ROUTE_STATUS, key)
+    if status is None:
+        return None
+    return RouteView(
+        kind=key.kind,
+        name=key.path,
+        parents=tuple(
+            ParentView(
+                gateway=f"{parent.ref.namespace or key.namespace}/{parent.ref.name}",
+                section=parent.ref.section_name,
+                conditions=_conditions(parent.conditions),
+            )
+            for parent in status.parents
+        ),
     )
 
 

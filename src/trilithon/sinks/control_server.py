@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
 
 
 class ControlServer:
-    """``GET /status`` answers what ``view`` returns: JSON bytes, made when asked."""
+    """``GET /status`` answers what ``view`` returns: JSON bytes, made when asked, without holding up the loop."""
 
-    def __init__(self, socket: Path, view: Callable[[], bytes]) -> None:
+    def __init__(self, socket: Path, view: Callable[[], Awaitable[bytes]]) -> None:
         self._socket = socket
         self._view = view
         self._runner: web.AppRunner | None = None
@@ -32,4 +32,4 @@ class ControlServer:
             await self._runner.cleanup()
 
     async def _status(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._view(), content_type="application/json")
+        return web.Response(body=await self._view(), content_type="application/json")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import KeysView
+
 from msgspec import Struct
 
 from trilithon.incremental import Changes
@@ -30,9 +32,9 @@ class Publisher:
         self._ports: dict[Key, int] = {}
 
     @property
-    def serving(self) -> frozenset[Key]:
-        """Gateways with at least one Envoy listener."""
-        return frozenset(self._ports)
+    def serving(self) -> KeysView[Key]:
+        """Gateways with at least one Envoy listener, now and whenever this is looked at."""
+        return self._ports.keys()
 
     def publications(self, changes: Changes) -> tuple[Publication, ...]:
         """One publication for each Gateway that something changes for."""
