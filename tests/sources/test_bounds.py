@@ -13,7 +13,7 @@ from tests.sources.world import SYNTAX_ERROR, WRONG_TYPE, World, file_of, route,
 from trilithon.sources.file_problems import MOST_DUPLICATES
 
 MEGABYTE = 1_000_000
-SECONDS = 30
+SECONDS = 60
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 LIST = "apiVersion: v1\nkind: List\nitems:\n"
 ITEM = "- {apiVersion: v1, kind: ConfigMap, metadata: {name: %s}}\n"

@@ -287,8 +287,8 @@ class FileSource:
     def position(self, key: Key, path: str = "") -> tuple[str, int] | None:
         """The file and line of a field of a served object, or of the nearest field around it.
 
-        None where no file has the object. The file is read again; if its document has changed meanwhile, the line is
-        where the object began.
+        None where no file has the object. The document is read again at the first question; if it has changed since the
+        last look, the line is where the object began.
         """
         candidate = self._served.chosen(key)
         document = self._document(candidate) if candidate else None
@@ -297,7 +297,7 @@ class FileSource:
         if not self._served.is_written(key, candidate.spot):
             return candidate.file, document.line  # broken now: what is served is not in the file any more
         found = self._files[candidate.file].found
-        line = self._positions.line(found, self._max_file_bytes, document.digest, candidate.within, path)
+        line = self._positions.line(found, document, candidate.within, path)
         return candidate.file, line or self._line_of(candidate)
 
 

@@ -232,6 +232,32 @@ def read_manifest(path: Path, within: Path | None, max_bytes: int) -> Contents |
     The path was examined earlier, so everything is tested again on what was really opened: that it is an ordinary file,
     that it is small enough, and, with ``within``, that it lies in that real folder.
     """
+    opened = _opened(path, within)
+    if isinstance(opened, Refusal):
+        return opened
+    try:
+        return _read_opened(opened, max_bytes)
+    except OSError as error:
+        return _cannot_read(error)
+    finally:
+        os.close(opened)
+
+
+def read_part(path: Path, within: Path | None, start: int, size: int) -> bytes:
+    """Some bytes of a file that is opened with the same care; fewer or none where it has them no more."""
+    opened = _opened(path, within)
+    if isinstance(opened, Refusal):
+        return b""
+    try:
+        return os.pread(opened, size, start)
+    except OSError:
+        return b""
+    finally:
+        os.close(opened)
+
+
+def _opened(path: Path, within: Path | None) -> int | Refusal:
+    """A descriptor of an ordinary file, which the caller closes."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -239,23 +265,28 @@ def read_manifest(path: Path, within: Path | None, max_bytes: int) -> Contents |
             return Refusal("FileUnreadable", "became a symbolic link while it was read")
         return _cannot_read(error)
     try:
-        return _read_opened(descriptor, within, max_bytes)
+        refusal = _refusal_of_opened(descriptor, within)
     except OSError as error:
-        return _cannot_read(error)
-    finally:
+        refusal = _cannot_read(error)
+    if refusal is not None:
         os.close(descriptor)
+    return refusal or descriptor
 
 
-def _read_opened(descriptor: int, within: Path | None, max_bytes: int) -> Contents | Refusal:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
+def _refusal_of_opened(descriptor: int, within: Path | None) -> Refusal | None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         return Refusal("NotAFile", "not an ordinary file")
+    if within is not None and _DESCRIPTORS.exists():
+        target = (_DESCRIPTORS / str(descriptor)).readlink()
+        if not target.is_relative_to(within):
+            return _outside(target)
+    return None
+
+
+def _read_opened(descriptor: int, max_bytes: int) -> Contents | Refusal:
+    status = os.fstat(descriptor)
     if status.st_size > max_bytes:
         return _too_large(status.st_size, max_bytes)
-    if within is not None and _DESCRIPTORS.exists():
-        opened = (_DESCRIPTORS / str(descriptor)).readlink()
-        if not opened.is_relative_to(within):
-            return _outside(opened)
     with open(descriptor, "rb", closefd=False) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:

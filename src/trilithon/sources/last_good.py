@@ -18,10 +18,15 @@ from trilithon.sources.yaml_documents import RawDocument
 
 
 class Document(Struct, frozen=True, gc=False):
-    """One document of a file. ``place`` stays the same while the document is edited; ``line`` is its first, from 1."""
+    """One document of a file. ``place`` stays the same while the document is edited.
+
+    ``line`` is its first, from 1; its text is the ``size`` bytes from ``start``.
+    """
 
     place: int
     line: int
+    start: int
+    size: int
     digest: bytes
     reading: Reading
     # Objects that are served as last read because this document is broken: those it names, and those it may have been.
@@ -67,7 +72,8 @@ def next_documents(
     for at, text in enumerate(texts):
         if at in same:
             document = old[same[at]]
-            documents.append(document if document.line == text.line else replace(document, line=text.line))
+            is_where_it_was = (document.line, document.start) == (text.line, text.start)
+            documents.append(document if is_where_it_was else replace(document, line=text.line, start=text.start))
             continue
         reading = fresh[at]
         covers = missing if reading.has_unnamed or not reading.broken <= known else frozenset()
@@ -79,7 +85,8 @@ def next_documents(
             place = None if home in taken else home
         place = place or new_place()
         taken.add(place)
-        documents.append(Document(place, text.line, text.digest, reading, reading.broken, covers))
+        size = len(text.text)
+        documents.append(Document(place, text.line, text.start, size, text.digest, reading, reading.broken, covers))
     return _without_mended(documents)
 
 

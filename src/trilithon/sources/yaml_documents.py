@@ -23,15 +23,17 @@ _DIRECTIVES = re.compile(rb"(?:" + _COMMENTS + rb"%[^\n]*+\n)++" + _COMMENTS + r
 _EMPTY = re.compile(rb"(?:(?:(?:---|\.\.\.)(?=[ \t\r\n]|\Z))?+[ \t]*+(?:#[^\n]*+)?+\r?+(?:\n|\Z))*+\Z")
 # A "%" behind it would become a directive without it.
 _BARE_MARKER = re.compile(rb"---[ \t]*\r?\n(?!%)")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class RawDocument(Struct, frozen=True, gc=False):
-    """One document as text. ``line`` is the number of its first line in the file, from 1."""
+    """One document as text. ``line`` is the number of its first line in the file, from 1; ``start`` its first byte."""
 
     line: int
     text: bytes
     digest: bytes
+    start: int = 0
 
 
 class Parsed(Struct, frozen=True):
@@ -53,20 +55,24 @@ class Unreadable(Struct, frozen=True, gc=False):
 def split(data: bytes) -> tuple[RawDocument, ...]:
     """The documents of a file in order, without those that hold only comments."""
     if data.startswith(_UTF16):
-        return (RawDocument(1, data, _digest(data)),)
-    line = 1
+        return (RawDocument(1, data, digest_of(data)),)
+    text = data.removeprefix(_BYTE_ORDER_MARK)
+    start, line = len(data) - len(text), 1
     documents = []
-    for piece in _pieces(data.removeprefix(b"\xef\xbb\xbf")):
+    for piece in _pieces(text):
         # Without its marker a document is the same wherever it stands in the file, the first place included.
         bare = _BARE_MARKER.match(piece)
-        text = piece[bare.end() :] if bare else piece
-        if not _EMPTY.match(text):
-            documents.append(RawDocument(line + 1 if bare else line, text, _digest(text)))
+        skipped = bare.end() if bare else 0
+        rest = piece[skipped:]
+        if not _EMPTY.match(rest):
+            documents.append(RawDocument(line + 1 if bare else line, rest, digest_of(rest), start + skipped))
+        start += len(piece)
         line += piece.count(b"\n")
     return tuple(documents)
 
 
-def _digest(text: bytes) -> bytes:
+def digest_of(text: bytes) -> bytes:
+    """What tells a document's text apart from every other."""
     return hashlib.blake2b(text, digest_size=16).digest()
 
 
