@@ -21,7 +21,7 @@ from bench.backend import Backends
 from bench.contender import Contender
 from bench.figures import Fault
 from bench.programs import say
-from bench.report import Results, report
+from bench.report import Results, report, with_figures
 from bench.trilithon import Trilithon
 
 SECTIONS = ("change", "load", "throughput", "engine")
@@ -36,6 +36,9 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     # A benchmark that is told to end must end its programs too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(FAILED))
+    if options.again is not None:
+        print(report(msgspec.json.decode(options.again.read_bytes(), type=Results)))
+        return 0
     if "throughput" in options.only and (lack := throughput.missing_tools()):
         print(lack, file=sys.stderr)
         return LACKING
@@ -49,6 +52,9 @@ def main(arguments: Sequence[str]) -> int:
     file = options.out / f"{began:%Y-%m-%dT%H%M%S}.json"
     file.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
     print(report(results))
+    if options.document is not None:
+        document = options.document.read_text()
+        options.document.write_text(with_figures(document, report(results)))
     say(f"written to {file}")
     return 0
 
@@ -65,6 +71,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--layout", choices=("files", "file"), default="files", help="a file per route, or one file")
     parser.add_argument("--alone", action="store_true", help="Trilithon without its rival")
     parser.add_argument("--out", type=Path, default=Path("bench/results"), help="folder of the JSON file")
+    parser.add_argument("--document", type=Path, help="a page whose figures are replaced by these")
+    parser.add_argument("--again", type=Path, help="print what an earlier run's JSON file says, and measure nothing")
     return parser.parse_args(arguments)
 
 

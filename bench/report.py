@@ -16,6 +16,8 @@ from bench.table import Value, cell, table
 from bench.throughput import ThroughputFigures
 
 OURS = "Trilithon"
+# Below it a page has the figures of one run.
+MARK = "<!-- figures -->"
 # Runs of the same configuration differ by about as much.
 NOISE = 0.07
 
@@ -50,6 +52,12 @@ def report(results: Results) -> str:
     if any(each.contender != OURS for each in pairs):
         parts += ["## Where Trilithon loses", *(f"- {line}" for line in losses(results))]
     return "\n\n".join(parts).replace("\n\n- ", "\n- ").replace("loses\n- ", "loses\n\n- ")
+
+
+def with_figures(document: str, figures: str) -> str:
+    """A page with everything below its mark replaced."""
+    before, mark, _ = document.partition(MARK)
+    return f"{before}{mark or MARK}\n\n{figures}\n"
 
 
 def _machine(facts: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from bench.contender import backends_for, host
 from bench.engine import built, read_resources, single_edits
 from bench.figures import Fault, Spread, quantile, ratio, spread
 from bench.load import LoadFigures
-from bench.report import Results, losses, report, times
+from bench.report import Results, losses, report, times, with_figures
 from bench.table import table
 from bench.throughput import ThroughputFigures, read_h2load, read_wrk
 
@@ -152,6 +152,12 @@ def test_the_report_has_the_multiple_and_each_failure() -> None:
     text = report(_results())
     assert "20x" in text
     assert "3 x 502" in text
+
+
+def test_the_figures_of_a_page_are_replaced_and_its_words_kept() -> None:
+    page = with_figures("Words.\n\n<!-- figures -->\n\nold\n", "new")
+    assert page == "Words.\n\n<!-- figures -->\n\nnew\n"
+    assert with_figures(page, "new") == page
 
 
 def test_results_survive_their_json() -> None:
