@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import signal
 import socket
@@ -17,6 +18,7 @@ from tests.cli.invoking import json_of, trilithon
 from tests.system.client import fetch
 from tests.system.harness import Command, free_port, is_running, serves, until
 from trilithon.cli.demo_backends import DemoBackends, loopback_places
+from trilithon.cli.echo import EchoServer
 from trilithon.resources.core import BackendEndpoint, BackendResource, BackendSpec, HostnameEndpoint, IPEndpoint
 from trilithon.resources.meta import Key
 
@@ -202,3 +204,22 @@ async def test_a_place_that_is_taken_is_left_to_whoever_has_it() -> None:
         async with DemoBackends(said.append) as demo:
             await demo.cover({("127.0.0.1", port): "web"})
     assert said == []
+
+
+async def test_a_demo_backend_that_cannot_be_started_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    start = EchoServer.start
+
+    async def refusing(server: EchoServer) -> None:
+        if server.name == "low":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        await start(server)
+
+    monkeypatch.setattr(EchoServer, "start", refusing)
+    port = free_port()
+    async with DemoBackends(said.append) as demo:
+        await demo.cover({("127.0.0.1", 1): "low", ("127.0.0.1", port): "web"})
+    assert said == [
+        "no demo backend low at 127.0.0.1:1: Permission denied",
+        f"demo backends: web at 127.0.0.1:{port}",
+    ]

@@ -126,6 +126,22 @@ async def test_it_can_be_ended_before_it_serves(folder: Folder, runtime: Path, m
         assert is_free_of(runtime)
 
 
+async def test_an_envoy_that_drains_has_nothing_to_say(folder: Folder, runtime: Path) -> None:
+    port = free_port()
+    async with backends("a") as servers:
+        web(folder, port, servers["a"])
+        async with serving(folder, runtime) as program:
+            flying = asyncio.create_task(fetch(port, "/slow?delay=4s"))
+            await until(lambda: servers["a"].seen["/slow"])
+            folder.write("all.yaml", backend("a", servers["a"].port))
+            await serves(port, status=0, seconds=3)
+            # Its control plane has no more for it, which is no reason to complain each second.
+            assert (await flying).status == 200
+            await program.event("Envoy ended")
+        said = [each["event"] for each in program.events if each.get("source") == "envoy"]
+        assert said == ["main caught ENVOY_SIGTERM"]
+
+
 async def test_a_restart_costs_no_request_more_than_the_time_it_takes(folder: Folder, runtime: Path) -> None:
     port = free_port()
     async with backends("a") as servers:
