@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.sources.world import SYNTAX_ERROR, file_of, route, route_key
 from trilithon.resources.meta import Key
 from trilithon.resources.routes import HTTPRoute
 from trilithon.sources import folder_watch, inotify_watch
-from trilithon.sources.files import HOLD_SECONDS, FileSource, SourceChange
+from trilithon.sources.files import HOLD_SECONDS, FileSource, Look, SourceChange
 from trilithon.sources.follow import follow
 
 # A change is served within milliseconds; only a machine that is held up altogether takes longer than this.
@@ -35,9 +35,9 @@ class Observed(FileSource):
         self.looked.clear()
         return change
 
-    def refresh(self, changed: Iterable[Path] | None = None) -> SourceChange:
+    def accept(self, look: Look) -> SourceChange:
         self.looked.set()
-        return super().refresh(changed)
+        return super().accept(look)
 
 
 class Reader:
@@ -366,6 +366,46 @@ async def test_a_lone_change_is_told_within_milliseconds(reader: Reader, tmp_pat
         times.append(time.perf_counter() - began)
     # The fastest: how long the way is, not how busy the machine.
     assert min(times) < 0.010
+
+
+async def test_the_loop_goes_on_while_much_is_read(reader: Reader, tmp_path: Path) -> None:
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    turning = asyncio.create_task(turn())
+    (tmp_path / "b.yaml").write_text(file_of(*(route(f"r{number}") for number in range(2_000))))
+    async with reader.heard:
+        before = turns
+        # What is known is told meanwhile.
+        assert reader.source.position(route_key("one")) == (str(tmp_path / "a.yaml"), 1)
+    await reader.until(lambda: len(reader.hosts) == 2_001)
+    turning.cancel()
+    # Read in one piece, it would have been a handful.
+    assert turns - before > 100
+    assert route_key("r7") in reader.history[-1].upserts
+
+
+def test_a_look_that_was_given_up_and_overtaken_is_not_what_is_served(tmp_path: Path) -> None:
+    source = FileSource([tmp_path])
+    source.load()
+    (tmp_path / "a.yaml").write_text(file_of(*(route(f"r{number}") for number in range(2_000))))
+    given_up: list[bool] = []
+
+    def is_given_up() -> bool:
+        given_up.append(len(given_up) >= 3)
+        return given_up[-1]
+
+    look = source.look(None, is_given_up)
+    assert len(source.resources) == 1
+    # A look that another one has overtaken, or that was given up, is not what is served.
+    source.refresh()
+    assert not source.accept(look).keys
+    assert len(source.resources) == 2_002
 
 
 async def test_without_inotify_files_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

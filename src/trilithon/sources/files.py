@@ -30,9 +30,9 @@ from trilithon.sources.file_problems import FileProblem, by_place, duplicate_pro
 from trilithon.sources.folder_scan import UNKNOWN, Found, Refusal, Scan
 from trilithon.sources.known_file import KnownFile
 from trilithon.sources.last_good import Document, next_documents
-from trilithon.sources.reading import read_document
+from trilithon.sources.reading import Reading, read_document
 from trilithon.sources.served import Candidate, Served
-from trilithon.sources.yaml_documents import split
+from trilithon.sources.yaml_documents import RawDocument, split
 
 # Longer than a volume takes to be mounted again or a folder to be copied anew, short enough to wait for.
 HOLD_SECONDS = 2.0
@@ -57,6 +57,18 @@ class SourceChange(Struct, frozen=True):
         return self.removals.union(self.upserts)
 
 
+class Look(Struct, frozen=True):
+    """What was read at a time, on top of so many looks that had been accepted; None is for a file that is gone."""
+
+    since: int
+    now: float
+    scan: Scan
+    updates: Mapping[str, KnownFile | None]
+
+
+_Plan = tuple[Scan, dict[str, Found], list[str]]
+
+
 class FileSource:
     """The objects in some files and folders. Call ``load`` once, then ``refresh`` after changes.
 
@@ -76,6 +88,7 @@ class FileSource:
         self._served = Served()
         self._positions = Positions()
         self._places = itertools.count(1)
+        self._accepted = 0
         self._files: dict[str, KnownFile] = {}
         self._shown: dict[Path, str] = {}
         self._scan: Scan = folder_scan.scan(())
@@ -102,13 +115,34 @@ class FileSource:
 
         Never raises for anything a file, a folder or its absence can do.
         """
+        return self.accept(self.look(changed))
+
+    def look(self, changed: Iterable[Path] | None = None, is_given_up: Callable[[], bool] = lambda: False) -> Look:
+        """Read and parse what may have changed, and change nothing here, so that another thread may do it.
+
+        Once ``is_given_up`` says so the rest is left out: nobody will accept the look.
+        """
         now = self._clock()
         plan = None if changed is None or self._emptied or self._blanked else self._plan_for(changed)
-        targets, vanished = plan or self._plan_everywhere()
+        scan, targets, vanished = plan or self._plan_everywhere()
         updates: dict[str, KnownFile | None] = dict.fromkeys(vanished)
         by_inode = {self._files[shown].inode: shown for shown in vanished if self._files[shown].inode}
+
+        def read(document: RawDocument) -> Reading:
+            return Reading() if is_given_up() else read_document(document)
+
         for shown, found in targets.items():
-            updates[shown] = self._read(found, self._files.get(shown), by_inode)
+            if is_given_up():
+                break
+            updates[shown] = self._read(found, self._files.get(shown), by_inode, read)
+        return Look(self._accepted, now, scan, updates)
+
+    def accept(self, look: Look) -> SourceChange:
+        """Take over what a look has read; returns what differs since the last one that was accepted."""
+        if look.since != self._accepted:
+            look = self.look()
+        self._accepted += 1
+        self._scan, now, updates = look.scan, look.now, dict(look.updates)
         self._hold_emptied(updates, now)
         self._hold_blanked(updates, now)
         for shown, file in updates.items():
@@ -125,20 +159,21 @@ class FileSource:
             look_again=max(0.0, HOLD_SECONDS - (now - min(since))) if since else None,
         )
 
-    def _plan_everywhere(self) -> tuple[dict[str, Found], list[str]]:
-        """Scan all roots: the files that may have changed, and those that are gone."""
-        self._scan = folder_scan.scan(self.paths)
+    def _plan_everywhere(self) -> _Plan:
+        """Scan all roots: what they hold, the files that may have changed, and those that are gone."""
+        scan = folder_scan.scan(self.paths)
         targets = {}
-        for shown, found in self._scan.files.items():
+        for shown, found in scan.files.items():
             file = self._files.get(shown)
             if file is None or file.found != found or (found.refusal is None and _may_differ(file)):
                 targets[shown] = found
         # A folder that cannot be listed has not lost its files.
-        closed = [Path(folder) for folder in self._scan.closed]
-        gone = [shown for shown in self._files if shown not in self._scan.files]
-        return targets, [shown for shown in gone if not any(Path(shown).is_relative_to(folder) for folder in closed)]
+        closed = [Path(folder) for folder in scan.closed]
+        gone = [shown for shown in self._files if shown not in scan.files]
+        vanished = [shown for shown in gone if not any(Path(shown).is_relative_to(folder) for folder in closed)]
+        return scan, targets, vanished
 
-    def _plan_for(self, changed: Iterable[Path]) -> tuple[dict[str, Found], list[str]] | None:
+    def _plan_for(self, changed: Iterable[Path]) -> _Plan | None:
         """The same for a few paths; None where they can only be understood by a scan."""
         targets: dict[str, Found] = {}
         vanished: list[str] = []
@@ -162,9 +197,15 @@ class FileSource:
                 return None
             elif folder_scan.is_manifest_name(real.name):
                 targets[str(folder.shown / real.name)] = Found(real, folder.root, folder.within)
-        return targets, vanished
+        return self._scan, targets, vanished
 
-    def _read(self, found: Found, before: KnownFile | None, vanished: Mapping[int, str]) -> KnownFile:
+    def _read(
+        self,
+        found: Found,
+        before: KnownFile | None,
+        vanished: Mapping[int, str],
+        read: Callable[[RawDocument], Reading],
+    ) -> KnownFile:
         """A file's next state. A renamed file goes on from what it held under its old name."""
         documents = before.documents if before else {}
         if found.refusal:
@@ -175,12 +216,12 @@ class FileSource:
         if before is None and contents.inode in vanished:
             documents = self._files[vanished[contents.inode]].documents
         texts = split(contents.data)
-        read = next_documents([*documents.values()], texts, read_document, lambda: next(self._places))
+        now = next_documents([*documents.values()], texts, read, lambda: next(self._places))
         return KnownFile(
             found=found,
             signature=contents.signature,
             inode=contents.inode,
-            documents={document.place: document for document in read},
+            documents={document.place: document for document in now},
             is_blank=not contents.data.strip(),
         )
 

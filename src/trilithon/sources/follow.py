@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import threading
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from pathlib import Path
 
-from trilithon.sources.files import FileSource, SourceChange
+from trilithon.sources.files import FileSource, Look, SourceChange
+from trilithon.sources.folder_scan import signature_of
 from trilithon.sources.folder_watch import watch
+
+# Reading this much takes no longer than a slice of the engine's work, and is faster done than handed to a thread.
+SMALL_BYTES = 16 * 1024
+# What a file costs before its first byte is read.
+FILE_BYTES = 512
 
 
 async def follow(source: FileSource) -> AsyncGenerator[SourceChange]:
     """Yield, for ever, each change of a source that was loaded before: of its resources or of its problems.
 
-    Nothing is missed between ``source.load()`` and the first step here.
+    Nothing is missed between ``source.load()`` and the first step here. The loop goes on while much is read.
     """
     problems = source.problems()
     look_again: float | None = None
@@ -22,7 +30,7 @@ async def follow(source: FileSource) -> AsyncGenerator[SourceChange]:
         try:
             while True:
                 done, _ = await asyncio.wait({upcoming}, timeout=look_again)
-                change = source.refresh(upcoming.result() if done else None)
+                change = source.accept(await _look(source, upcoming.result() if done else None))
                 if done:
                     upcoming = asyncio.ensure_future(anext(announcements))
                 look_again = change.look_again
@@ -33,3 +41,25 @@ async def follow(source: FileSource) -> AsyncGenerator[SourceChange]:
             # The watcher can only be closed when nobody waits for it.
             upcoming.cancel()
             await asyncio.wait({upcoming})
+
+
+async def _look(source: FileSource, changed: frozenset[Path] | None) -> Look:
+    if changed is not None and _is_small(changed):
+        return source.look(changed)
+    given_up = threading.Event()
+    try:
+        return await asyncio.to_thread(source.look, changed, given_up.is_set)
+    finally:
+        # A look that nobody waits for any more must not keep the process from ending.
+        given_up.set()
+
+
+def _is_small(changed: Iterable[Path]) -> bool:
+    """Whether files are read in a moment."""
+    total = 0
+    for path in changed:
+        _, size, _ = signature_of(path)
+        total += size + FILE_BYTES
+        if total > SMALL_BYTES:
+            return False
+    return True

@@ -57,7 +57,8 @@ class Served:
         self._chosen: dict[Key, Candidate] = {}
         self._resources: dict[Key, Resource] = {}
         self._inhabitants: Counter[str] = Counter()
-        self._touched: set[Key] = set()
+        # Ordered, so that the same edit gives the same order of changes.
+        self._touched: dict[Key, None] = {}
         self._duplicates: set[Key] = set()
 
     @property
@@ -87,26 +88,28 @@ class Served:
         for document in gone:
             for placed in document.reading.good:
                 del self._candidates[placed.key][file, document.place, placed.within]
+                self._touched[placed.key] = None
             self._keep(document, -1)
         for document in come:
             for placed in document.reading.good:
                 candidate = Candidate(file, document.place, placed.within, placed.line, placed.resource)
                 self._candidates.setdefault(placed.key, {})[candidate.spot] = candidate
+                self._touched[placed.key] = None
             self._keep(document, 1)
 
     def _keep(self, document: Document, by: int) -> None:
         """Count a document as a keeper of its objects, or no longer."""
         for key in document.keeps:
             self._keepers[key] += by
-        self._touched |= document.own_keys
+            self._touched[key] = None
         covers = document.covers
         if covers:
             before = self._covers[covers]
             self._covers[covers] += by
             if before == 0 or before + by == 0:
-                self._touched |= covers
                 for key in covers:
                     self._keepers[key] += by
+                    self._touched[key] = None
             if before + by == 0:
                 del self._covers[covers]
 
@@ -117,7 +120,7 @@ class Served:
         """
         changes: dict[Key, Resource | None] = {}
         namespaces: set[str] = set()
-        for key in sorted(self._touched):
+        for key in self._touched:
             had = key in self._chosen
             self._choose(key, line_of, changes)
             if key.namespace and had != (key in self._chosen):
@@ -125,8 +128,8 @@ class Served:
                 namespaces.add(key.namespace)
             elif key.kind == "Namespace":
                 namespaces.add(key.name)
-        self._touched = set()
-        for name in namespaces:
+        self._touched = {}
+        for name in sorted(namespaces):
             self._imply(name, changes)
         if CLASS.key not in self._resources:
             changes[CLASS.key] = self._resources[CLASS.key] = CLASS
