@@ -14,8 +14,9 @@ from trilithon.kube.errors import ApiError, NotUnderstood
 from trilithon.kube.objects import ApiKind
 from trilithon.kube.transport import Request, Transport
 
-# Several watches ask for the same group at the same moment: they share one answer.
-SHARED_SECONDS = 2.0
+# Several watches ask for the same group at the same moment: they share one answer. Shorter than any wait after a
+# failure, so that whoever was told that a kind is gone gets an answer from after that.
+SHARED_SECONDS = 0.2
 
 
 class _GroupVersion(Struct):
@@ -141,7 +142,7 @@ class Discovery:
     async def _get(self, path: str) -> bytes:
         now = self._clock()
         asked_at, asking = self._asked.get(path, (float("-inf"), None))
-        if asking is None or now - asked_at >= SHARED_SECONDS or asking.cancelled():
+        if asking is None or asking.cancelled() or (asking.done() and now - asked_at >= SHARED_SECONDS):
             asking = asyncio.create_task(self.transport.fetch(Request(path=path)))
             # Even if nobody waits any more when it fails.
             asking.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -115,6 +115,7 @@ class WatchState(Generic[T]):
         # What was said last of the kind as a whole: None while all is well.
         self._trouble: Degraded | Missing | Gone | None = None
         self._failures = 0
+        self._was_not_found = False
         # The stream that is open, if one is; whether it began with a list, and whether that is still to be completed.
         self._lines: WatchLines | None = None
         self._begins_with_list = self._is_listing = False
@@ -247,18 +248,8 @@ class WatchState(Generic[T]):
         self._is_doubtful = True
         self._failures += 1
         self._judge_version(error)
-        is_first = self._failures == 1
-        if isinstance(error, ApiError) and error.is_expired and is_first:
-            # Not all at once: every watch of every replica may have been told the same.
-            self._pause_until = now + self._dice.uniform(0.0, 0.5)
-            return
-        if isinstance(error, Unreachable) and was_open and is_first:
-            # Servers restart, and connections break: that is no trouble before the next attempt says so.
-            self._pause_until = now + self._dice.uniform(0.0, 0.2)
-            return
         self._pause_until = now + self._backoff.failed(error.retry_after if isinstance(error, ApiError) else None)
-        if isinstance(error, ApiError) and error.status == 404 and is_first:
-            # What is found next says whether the kind is gone.
+        if self._is_no_trouble_yet(error, was_open=was_open):
             return
         yield from self._in_trouble(Degraded(str(error)))
 
@@ -305,6 +296,8 @@ class WatchState(Generic[T]):
         yield from self._objects.finish()
         self._version, self._page = version, ""
         self._is_doubtful = self._is_unpaged = False
+        # The waiting goes on growing all the same until a stream holds.
+        self._failures = 0
         yield Synced(len(self._objects))
         yield from self._restored()
 
@@ -349,6 +342,21 @@ class WatchState(Generic[T]):
             self._page, self._is_unpaged = "", True
             return True
         return False
+
+    def _is_no_trouble_yet(self, error: KubeError, *, was_open: bool) -> bool:
+        """Whether this is part of every watch's life, and only the next attempt says whether something is wrong."""
+        was_not_found, self._was_not_found = self._was_not_found, False
+        if isinstance(error, Unreachable):
+            # Servers restart, and connections break.
+            return was_open and self._failures == 1
+        if not isinstance(error, ApiError):
+            return False
+        if error.status == 404:
+            # What is found next says whether the kind is gone.
+            self._was_not_found = True
+            return not was_not_found
+        # History is compacted; a list makes up for it.
+        return error.is_expired and self._failures == 1
 
     def _judge_version(self, error: KubeError) -> None:
         """Whether there is anything left to resume from."""

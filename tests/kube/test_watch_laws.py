@@ -1,0 +1,213 @@
+"""Whatever an API server does and however connections break, a watch ends up knowing what the server knows.
+
+Random histories, compactions and failures; no sockets, so that thousands of connections cost a second.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.kube.known import Known, widget
+from tests.kube.model_api import GROUP, KIND, PLURAL, ModelApi, line, refusal, status
+from trilithon.kube.discovery import KindMissing, KindWanted
+from trilithon.kube.errors import KubeError, NotUnderstood, Unreachable, api_error
+from trilithon.kube.objects import ApiKind
+from trilithon.kube.transport import Request
+from trilithon.kube.watch_state import Fetch, Find, Pause, Selection, Stream, WatchState
+
+WANTED = KindWanted(GROUP, KIND, ("v1", "v1beta1"))
+ETERNAL = ("always-a", "always-b", "always-z")
+
+
+class World:
+    """A server, a watch of it, and everything that may happen to both."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice = random.Random(seed)
+        self.api = ModelApi()
+        for name in ETERNAL:
+            self.api.put(name)
+        self.known = Known()
+        self.state = WatchState(WANTED, widget, Selection(), random.Random(seed))
+        self.now = 100.0
+        self.streams_lists = self.dice.random() < 0.7
+        # How likely each request or piece is to fail.
+        self.badness = self.dice.choice([0.0, 0.1, 0.4])
+
+    def change(self) -> None:
+        """Something happens in the cluster."""
+        name = f"n{self.dice.randrange(6)}"
+        match self.dice.randrange(12):
+            case 0 | 1 | 2 if name in self.api.objects:
+                self.api.delete(name)
+            case 3:
+                self.api.compact()
+            case 4:
+                self.api.tick()
+            case 5:
+                self.api.put(self.dice.choice(ETERNAL), size=self.dice.randrange(100))
+            case _:
+                self.api.put(name, size=self.dice.randrange(100))
+
+    def step(self) -> None:
+        """The watch does one thing, which may fail."""
+        step = self.state.step(self.now)
+        try:
+            match step:
+                case Pause(seconds):
+                    assert 0 < seconds <= 300
+                    self.now += seconds
+                case Find():
+                    self._hear(self.state.found(self._find(), self.now))
+                case Fetch(request):
+                    self._hear(self.state.fetched(self._fetch(request)))
+                case Stream(request):
+                    self._stream(request)
+        except KubeError as error:
+            self._hear(self.state.failed(error, self.now))
+        self._promise(repr(step))
+
+    def _promise(self, doing: str) -> None:
+        if self.known.syncs:
+            missing = set(ETERNAL) - set(self.known.objects)
+            assert not missing, f"{missing} existed all along and was lost ({doing})"
+
+    def _hear(self, events: Any) -> None:
+        for event in events:
+            self.known.heard(event)
+            self._promise(repr(event))
+
+    def _fails(self) -> bool:
+        return self.dice.random() < self.badness
+
+    def _find(self) -> ApiKind | KindMissing:
+        if self._fails():
+            raise Unreachable("refused", is_unsent=True)
+        versions = [version for version in WANTED.versions if version in self.api.served]
+        return ApiKind(GROUP, versions[0], KIND, PLURAL) if versions else KindMissing(WANTED)
+
+    def _fetch(self, request: Request) -> bytes:
+        if self._fails():
+            failures = (
+                Unreachable("refused", is_unsent=True),
+                api_error(*refusal(500, "InternalError", "etcd is away")),
+                api_error(*refusal(403, "Forbidden", "no"), retry_after=None),
+                api_error(*refusal(429, "TooManyRequests", "later"), retry_after=3),
+            )
+            raise self.dice.choice(failures)
+        query = dict(request.query)
+        if query.get("limit", "1") != "1":
+            query["limit"] = "2"
+        code, body = self.api.page(query)
+        if code != 200:
+            raise api_error(code, body)
+        if self._fails():
+            # A proxy that answers in the server's place, and a cut body.
+            return self.dice.choice([b"<html>Welcome</html>", b"{}", body[: len(body) // 2]])
+        return body
+
+    def _stream(self, request: Request) -> None:
+        query = dict(request.query)
+        is_list = "sendInitialEvents" in query
+        if is_list and not self.streams_lists:
+            raise api_error(*refusal(422, "Invalid", "sendInitialEvents is forbidden"))
+        if self._fails():
+            raise Unreachable("refused", is_unsent=True)
+        self._hear(self.state.opened(self.now))
+        at = self.api.version if is_list else int(query["resourceVersion"])
+        if is_list:
+            lines, at = self.api.initial()
+            if not self._send(b"".join(lines)):
+                return
+        for _ in range(self.dice.randrange(6)):
+            self.now += self.dice.random() * 10
+            for _ in range(self.dice.randrange(4)):
+                self.change()
+            following = self.api.since(at)
+            if following is None:
+                if self._send(line("ERROR", status(410, "Expired", "too old resource version"))):
+                    raise AssertionError("an ERROR ends the stream")
+                return
+            if not self._send(b"".join(each for _, each in following)):
+                return
+            at = following[-1][0] if following else at
+            if self.dice.random() < 0.3:
+                self._send(self.api.bookmark())
+                at = self.api.version
+        self.now += 40
+        if self._fails():
+            self.state.silent(self.now)
+        else:
+            self.state.ended(self.now)
+
+    def _send(self, body: bytes) -> bool:
+        """Send in pieces; False if the stream broke meanwhile, in which case the state has been told."""
+        while body:
+            size = self.dice.choice([1, 7, 100, 4000])
+            piece, body = body[:size], body[size:]
+            self._hear(self.state.received(piece, self.now))
+            if self.dice.random() < self.badness / 10:
+                match self.dice.randrange(4):
+                    case 0:
+                        raise Unreachable("reset")
+                    case 1:
+                        self.state.silent(self.now)
+                        return False
+                    case 2:
+                        self._hear(self.state.received(b"\ngarbage\n", self.now))
+                    case _:
+                        self.state.ended(self.now)
+                        return False
+        return True
+
+    def heal(self) -> None:
+        """All is quiet and works; the watch has some time."""
+        self.badness = 0.0
+        for _ in range(60):
+            match self.state.step(self.now):
+                case Stream(request) if "resourceVersion" in dict(request.query):
+                    following = self.api.since(int(dict(request.query)["resourceVersion"]))
+                    self._hear(self.state.opened(self.now))
+                    if following == []:
+                        return
+            self.step_quietly()
+        raise AssertionError("the watch does not come to rest")
+
+    def step_quietly(self) -> None:
+        """As ``step``, without changes."""
+        before, self.change = self.change, lambda: None  # type: ignore[method-assign]
+        try:
+            self.step()
+        finally:
+            self.change = before  # type: ignore[method-assign]
+
+
+@settings(max_examples=150)
+@given(st.integers(0, 2**32))
+def test_a_watch_ends_up_with_what_the_server_has_and_loses_nothing_on_the_way(seed: int) -> None:
+    world = World(seed)
+    for _ in range(60):
+        world.step()
+        if world.dice.random() < 0.5:
+            world.change()
+    world.heal()
+    assert world.known.names_and_versions() == world.api.names_and_versions()
+    assert world.known.trouble is None
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"{}", b"null", b"[]", b'{"kind": "Status"}', b'{"kind":"WidgetList","items":[]}']
+)
+def test_what_is_no_list_is_not_an_empty_list(answer: bytes) -> None:
+    state = WatchState(WANTED, widget, Selection())
+    list(state.found(ApiKind(GROUP, "v1", KIND, PLURAL), 0))
+    state.step(0)
+    list(state.failed(api_error(*refusal(400, "BadRequest", "no streaming lists")), 0))
+    assert isinstance(state.step(0), Fetch)
+    with pytest.raises(NotUnderstood):
+        list(state.fetched(answer))
