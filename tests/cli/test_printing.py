@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.cli.invoking import trilithon
-from trilithon.cli.printing import printable, problem_lines
+from trilithon.cli.printing import print_json, printable, problem_lines
 from trilithon.inspect.overview import ProblemView
 
 
@@ -58,3 +59,12 @@ def test_a_pattern_that_is_none_cannot_write_to_the_terminal(tmp_path: Path, com
     shown = trilithon(command, tmp_path).stdout
     assert "\\x1b]0;title" in shown
     assert "\x1b" not in shown
+
+
+def test_json_is_read_back_and_cannot_write_to_the_terminal_either(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "caf\u00e9 \x1b[2J \x9b2J \x7f \u202e \U000e0041 \n"
+    print_json({"said": said})
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == {"said": said}
+    assert shown.replace("\n", "").isprintable()
+    assert "caf\u00e9" in shown

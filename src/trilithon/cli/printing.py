@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,8 +16,9 @@ COLOURS = {"error": "red", "warning": "yellow"}
 
 
 def print_json(value: Any) -> None:
-    """A value as indented JSON."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """A value as indented JSON, with JSON's own escapes for what would steer a terminal."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    click.echo("".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text))
 
 
 def problem_lines(problem: ProblemView) -> list[str]:
