@@ -25,9 +25,13 @@ from trilithon.model.tables import (
     CONFIG_MAPS,
     GATEWAYS,
     GRANTS,
+    IDLE,
     LISTENERS,
     NAMESPACES,
+    OFFERS,
     OURS,
+    OWN_LISTENERS,
+    PORT_LISTENERS,
     PORTS,
     PROXIES,
     REFUSED_BACKENDS,
@@ -36,6 +40,7 @@ from trilithon.model.tables import (
     SECRETS,
     SERVICES,
     SLICES,
+    UNSERVED,
 )
 from trilithon.resources.meta import Key
 from trilithon.status.class_ import CLASS_STATUS, class_status_of
@@ -51,9 +56,11 @@ from trilithon.status.problems import (
 from trilithon.status.route import ROUTE_STATUS, route_status_of
 from trilithon.translate.attachments import attachments_of
 from trilithon.translate.certificates import GATEWAYS_BY_CERTIFICATE, certificate_of
-from trilithon.translate.classes import our_gateway
+from trilithon.translate.classes import our_gateway, unserved
 from trilithon.translate.endpoints import addresses_of
-from trilithon.translate.listeners import listeners_of
+from trilithon.translate.listeners import own_listeners_of
+from trilithon.translate.offers import BY_LISTENER, BY_PORT, idle_of, offers_of, port_listeners_of
+from trilithon.translate.ports import listeners_of
 from trilithon.translate.rules import rules_of
 from trilithon.xds.cluster import encode_cluster
 from trilithon.xds.endpoint import encode_endpoints
@@ -68,7 +75,6 @@ from trilithon.xds.tables import (
     BY_BACKEND,
     BY_CERTIFICATE,
     BY_HOST,
-    BY_PORT,
     BY_TABLE,
     CLUSTERS,
     ENCODED,
@@ -110,7 +116,12 @@ def build(settings: Settings) -> Engine:
     # Resources to model
     engine.each(OURS, GATEWAYS, partial(our_gateway, settings))
     engine.group(CERTIFICATES, GATEWAYS_BY_CERTIFICATE, certificate_of)
-    engine.each(LISTENERS, OURS, partial(listeners_of, settings))
+    engine.each(UNSERVED, GATEWAYS, partial(unserved, settings))
+    engine.each(OWN_LISTENERS, OURS, partial(own_listeners_of, settings))
+    engine.each(LISTENERS, OWN_LISTENERS, partial(listeners_of, settings))
+    engine.each(OFFERS, LISTENERS, offers_of)
+    engine.group(IDLE, BY_LISTENER, idle_of)
+    engine.group(PORT_LISTENERS, BY_PORT, port_listeners_of)
     engine.each(ATTACHMENTS, ROUTES, attachments_of)
     engine.each(RULES, ROUTES, rules_of)
 
@@ -119,12 +130,12 @@ def build(settings: Settings) -> Engine:
     engine.each(PLACED, ROUTES, placed_of)
     engine.group(VIRTUAL_HOSTS, BY_HOST, partial(encode_virtual_host, settings))
     engine.group(ROUTE_TABLES, BY_TABLE, encode_route_table)
-    engine.group(ENVOY_LISTENERS, BY_PORT, partial(encode_envoy_listener, settings))
+    engine.each(ENVOY_LISTENERS, PORT_LISTENERS, partial(encode_envoy_listener, settings))
     engine.group(ADDRESSES, BY_BACKEND, partial(addresses_of, settings))
     engine.group(CLUSTERS, BY_BACKEND, encode_cluster)
     engine.each(ENDPOINTS, ADDRESSES, encode_endpoints)
     engine.group(TLS_SECRETS, BY_CERTIFICATE, encode_secret)
-    engine.group(PORTS, BY_PORT, wanted_port)
+    engine.each(PORTS, PORT_LISTENERS, wanted_port)
     engine.group(REFUSED_BACKENDS, BY_BACKEND, refused_backend)
 
     # Model and Envoy's answers to status

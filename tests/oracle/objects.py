@@ -134,6 +134,9 @@ class Draw:
                 listener["hostname"] = hostname
             if protocol == "HTTPS":
                 listener["tls"] = {"certificateRefs": [{"name": "tls"}]}
+            if hostname not in WIDE and self._is(0.15):
+                # It does not serve, and keeps its hostname.
+                listener["allowedRoutes"] = {"namespaces": {"from": "Selector"}}
             sections.append(listener["name"])
             found.append(listener)
         return found

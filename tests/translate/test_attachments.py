@@ -13,11 +13,13 @@ from tests.translate.world import (
     broken,
     codes,
     foreign_gateway,
+    gateway_class,
     http_route,
     listener,
     namespace,
 )
 from trilithon.model.listener import Listener
+from trilithon.model.settings import Settings
 from trilithon.model.tables import ATTACHMENTS
 from trilithon.resources.meta import Key
 
@@ -48,8 +50,20 @@ def test_a_parent_that_does_not_exist_is_a_warning() -> None:
 
 
 def test_a_parent_of_another_controller_leaves_no_trace() -> None:
-    attachments = World(foreign_gateway("infra/gw"), http_route()).attachments()
+    foreign = gateway_class("other", "example.com/controller")
+    attachments = World(foreign, foreign_gateway("infra/gw"), http_route()).attachments()
     assert (attachments.parents, attachments.problems) == ((), ())
+
+
+def test_a_parent_that_nobody_serves_is_a_warning_until_somebody_does() -> None:
+    world = World(foreign_gateway("infra/gw"), http_route())
+    assert codes(world.attachments().problems) == ["ParentNotServed"]
+    parameters = {"parametersRef": {"group": "example.com", "kind": "Parameters", "name": "x"}}
+    world.add(gateway_class("other", Settings().controller_name, **parameters))
+    (problem,) = world.attachments().problems
+    assert "is not accepted" in problem.message
+    world.add(gateway_class("other", "example.com/controller"))
+    assert world.attachments().problems == ()
 
 
 def test_a_route_attaches_when_its_gateway_appears() -> None:
@@ -232,11 +246,8 @@ def test_a_hostname_wider_than_the_listeners_is_remembered() -> None:
         ),
         pytest.param(
             [listener("any"), listener("wild", "*.example.com", serves=False)],
-            {
-                "any": ("a.example.com", "b.example.com", "other.test", "*.c.example.com"),
-                "wild": ("a.example.com", "b.example.com", "*.c.example.com"),
-            },
-            id="a listener in conflict takes nothing from others",
+            {"any": ("other.test",), "wild": ("a.example.com", "b.example.com", "*.c.example.com")},
+            id="a listener that does not serve keeps its hostnames",
         ),
         pytest.param(
             [listener("any"), listener("narrow", "x.c.example.com")],
@@ -260,6 +271,23 @@ def test_a_hostname_asked_for_in_vain_is_a_note() -> None:
     assert codes(World(wide, narrow, route).parent().notes) == ["HostnameShadowed"]
     reaching_both = http_route(hostnames=["a.example.com"])
     assert World(wide, narrow, reaching_both).parent().notes == ()
+
+
+def test_a_hostname_of_a_listener_that_does_not_serve_is_asked_for_in_vain() -> None:
+    listeners = [listener("wide"), listener("narrow", "*.example.com", serves=False, problems=broken("no certificate"))]
+    route = http_route(parentRefs=[{**HERE, "sectionName": "wide"}], hostnames=["a.example.com"])
+    (note,) = World(*listeners, route).parent().notes
+    assert note.code == "HostnameNotServed"
+    assert "no certificate" in note.message
+
+
+def test_a_listener_that_stops_serving_wakes_the_routes_that_it_took_and_no_other() -> None:
+    both = [http_route(f"shop/{name}", parentRefs=[{**HERE, "sectionName": name}]) for name in ("a", "b")]
+    world = World(listener("a"), listener("b", port=443, protocol="HTTPS"), *both)
+    ill = listener("b", port=443, protocol="HTTPS", serves=False, problems=broken("no certificate"))
+    changes = world.listen(listener("a"), ill)
+    assert changes.recomputed_in["attachments"] == 1
+    assert list(changes.of(ATTACHMENTS)) == [Key("HTTPRoute", "shop", "b")]
 
 
 def test_a_route_depends_on_no_gateway_but_those_it_names() -> None:

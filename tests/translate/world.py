@@ -8,31 +8,37 @@ from typing import Any
 
 import msgspec
 
-from trilithon.incremental import Edit, Engine, Table
+from trilithon.incremental import Changes, Edit, Engine, Table
 from trilithon.model.attachment import Attachments, ParentAttachment
+from trilithon.model.gateway_mistakes import SELECTOR_MALFORMED
 from trilithon.model.listener import Listener, ListenerKey, Listeners
-from trilithon.model.route_mistakes import LISTENER_NOT_SERVING
 from trilithon.model.rule import Rule, Rules
 from trilithon.model.settings import Settings
 from trilithon.model.tables import (
     ATTACHMENTS,
     BACKENDS,
+    CLASSES,
     GATEWAYS,
     GRANTS,
+    IDLE,
     LISTENERS,
     NAMESPACES,
+    OFFERS,
     ROUTES,
     RULES,
     SERVICES,
+    UNSERVED,
 )
 from trilithon.resources.core import BackendResource, BackendSpec, Namespace, Service, ServiceSpec
-from trilithon.resources.gateways import Gateway, GatewaySpec
+from trilithon.resources.gateways import Gateway, GatewayClass, GatewayClassSpec, GatewaySpec
 from trilithon.resources.meta import Key, LabelSelector
 from trilithon.resources.policies import ReferenceGrant, ReferenceGrantSpec
 from trilithon.resources.problem import Problem
 from trilithon.resources.routes import HTTPRoute, HTTPRouteSpec
 from trilithon.status.route import ROUTE_STATUS, RouteStatus, route_status_of
 from trilithon.translate.attachments import attachments_of
+from trilithon.translate.classes import unserved
+from trilithon.translate.offers import BY_LISTENER, idle_of, offers_of
 from trilithon.translate.rules import rules_of
 
 GATEWAY = Key("Gateway", "infra", "gw")
@@ -40,6 +46,7 @@ ROUTE = Key("HTTPRoute", "shop", "web")
 
 _TABLES: dict[str, Table[Key, Any]] = {
     "Gateway": GATEWAYS,
+    "GatewayClass": CLASSES,
     "Listeners": LISTENERS,
     "Namespace": NAMESPACES,
     "ReferenceGrant": GRANTS,
@@ -84,8 +91,14 @@ def namespace(name: str, **labels: str) -> Namespace:
     return Namespace(Key("Namespace", "", name), 1, "", tuple(labels.items()))
 
 
+def gateway_class(name: str, controller: str, **spec: object) -> GatewayClass:
+    """A GatewayClass."""
+    written = msgspec.convert({"controllerName": controller, **spec}, GatewayClassSpec)
+    return GatewayClass(Key("GatewayClass", "", name), 1, "", written)
+
+
 def foreign_gateway(path: str) -> Gateway:
-    """A Gateway that has no listeners row, since its class is somebody else's."""
+    """A Gateway of the class "other", that has no listeners row."""
     listener = {"name": "http", "port": 80, "protocol": "HTTP"}
     spec = msgspec.convert({"gatewayClassName": "other", "listeners": [listener]}, GatewaySpec)
     return Gateway(key("Gateway", path), 1, "", spec)
@@ -110,7 +123,7 @@ def listener(name: str = "http", hostname: str = "*", port: int = 80, **fields: 
 
 def broken(why: str) -> tuple[Problem, ...]:
     """A listener's problem, whatever it is."""
-    return (LISTENER_NOT_SERVING.at(GATEWAY, "spec.listeners[0]", listener="it", why=why),)
+    return (SELECTOR_MALFORMED.at(GATEWAY, "spec.listeners[0]", what=why),)
 
 
 class World:
@@ -120,6 +133,9 @@ class World:
         self.engine = Engine()
         for table in _TABLES.values():
             self.engine.source(table)
+        self.engine.each(UNSERVED, GATEWAYS, partial(unserved, Settings()))
+        self.engine.each(OFFERS, LISTENERS, offers_of)
+        self.engine.group(IDLE, BY_LISTENER, idle_of)
         self.engine.each(ATTACHMENTS, ROUTES, attachments_of)
         self.engine.each(RULES, ROUTES, rules_of)
         self.engine.each(ROUTE_STATUS, ROUTES, partial(route_status_of, settings or Settings()))
@@ -128,9 +144,9 @@ class World:
         if listeners:
             self.listen(*listeners)
 
-    def listen(self, *listeners: Listener) -> None:
+    def listen(self, *listeners: Listener) -> Changes:
         """Give the Gateway these listeners and no others."""
-        self._apply([Edit(LISTENERS, GATEWAY, Listeners(GATEWAY, 1, "", listeners))])
+        return self._apply([Edit(LISTENERS, GATEWAY, Listeners(GATEWAY, 1, "", listeners))])
 
     def add(self, *resources: Any) -> None:
         """Create or replace resources."""
@@ -140,10 +156,11 @@ class World:
         """Delete resources."""
         self._apply([Edit(_TABLES[gone.kind], gone, None) for gone in keys])
 
-    def _apply(self, edits: Iterable[Edit[Any, Any]]) -> None:
-        self.engine.apply(list(edits))
+    def _apply(self, edits: Iterable[Edit[Any, Any]]) -> Changes:
+        changes = self.engine.apply(list(edits))
         assert not self.engine.faults
         assert self.engine.audit() == ()
+        return changes
 
     def attachments(self, route: Key = ROUTE) -> Attachments:
         """The attachments row of a route."""

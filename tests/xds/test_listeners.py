@@ -34,13 +34,17 @@ def test_without_an_https_listener_for_every_name_there_is_no_default() -> None:
     assert not world.all(ENVOY_LISTENERS)["port-443"].HasField("default_filter_chain")
 
 
-def test_a_listener_that_does_not_serve_is_not_there() -> None:
-    world = World(listener("good", hostname="a.test"), listener("bad", hostname="b.test", serves=False))
+def test_a_listener_that_does_not_serve_keeps_its_hostname_and_has_no_routes() -> None:
+    world = World(listener("good", hostname="*.test"), listener("bad", hostname="b.test", serves=False))
     world.route("web", rule(to("x")))
-    assert set(world.hosts()) == {"a.test"}
-    world = World(tls_listener("good", "a.test"), listener("bad", 443, "b.test", protocol="HTTPS", serves=False))
+    assert statuses(world, "port-80") == {"*.test": [0], "b.test": [503]}
+    world = World(tls_listener("good", "*.test"), listener("bad", 443, "b.test", protocol="HTTPS", serves=False))
     assert names(world.all(ROUTE_TABLES)) == ["port-443/good"]
-    assert set(world.hosts("port-443/good")) == {"a.test"}
+    assert len(world.all(ENVOY_LISTENERS)["port-443"].filter_chains) == 1
+    assert statuses(world, "port-443/good") == {"*.test": [], "b.test": [503]}
+
+
+def test_a_port_whose_listeners_all_do_not_serve_is_not_bound() -> None:
     world = World(listener("bad", serves=False))
     assert names(world.all(ENVOY_LISTENERS)) == names(world.all(ROUTE_TABLES)) == []
 

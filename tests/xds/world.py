@@ -26,19 +26,24 @@ from trilithon.model.tables import (
     ATTACHMENTS,
     BACKENDS,
     GATEWAYS,
+    IDLE,
     LISTENERS,
     NAMESPACES,
+    OFFERS,
+    PORT_LISTENERS,
     ROUTES,
     RULES,
     SECRETS,
     SERVICES,
     SLICES,
+    UNSERVED,
 )
 from trilithon.resources.core import BackendEndpoint, BackendResource, BackendSpec, Bytes, IPEndpoint, Secret
 from trilithon.resources.meta import Key, ParentReference
 from trilithon.resources.routes import HTTPRoute, HTTPRouteSpec
 from trilithon.translate.attachments import attachments_of
 from trilithon.translate.endpoints import addresses_of
+from trilithon.translate.offers import BY_LISTENER, BY_PORT, idle_of, offers_of, port_listeners_of
 from trilithon.xds.cluster import encode_cluster
 from trilithon.xds.endpoint import encode_endpoints
 from trilithon.xds.listener import encode_envoy_listener
@@ -51,7 +56,6 @@ from trilithon.xds.tables import (
     BY_BACKEND,
     BY_CERTIFICATE,
     BY_HOST,
-    BY_PORT,
     BY_TABLE,
     CLUSTERS,
     ENCODED,
@@ -140,12 +144,16 @@ def _engine(settings: Settings) -> Engine:
     engine = Engine()
     for table in (GATEWAYS, LISTENERS, NAMESPACES, ROUTES, RULES, SERVICES, SLICES, SECRETS, BACKENDS):
         engine.source(table)
+    engine.each(OFFERS, LISTENERS, offers_of)
+    engine.group(IDLE, BY_LISTENER, idle_of)
+    engine.group(PORT_LISTENERS, BY_PORT, port_listeners_of)
+    engine.source(UNSERVED)
     engine.each(ATTACHMENTS, ROUTES, attachments_of)
     engine.each(ENCODED, RULES, encode_rules)
     engine.each(PLACED, ROUTES, placed_of)
     engine.group(VIRTUAL_HOSTS, BY_HOST, partial(encode_virtual_host, settings))
     engine.group(ROUTE_TABLES, BY_TABLE, encode_route_table)
-    engine.group(ENVOY_LISTENERS, BY_PORT, partial(encode_envoy_listener, settings))
+    engine.each(ENVOY_LISTENERS, PORT_LISTENERS, partial(encode_envoy_listener, settings))
     engine.group(ADDRESSES, BY_BACKEND, partial(addresses_of, settings))
     engine.group(CLUSTERS, BY_BACKEND, encode_cluster)
     engine.each(ENDPOINTS, ADDRESSES, encode_endpoints)

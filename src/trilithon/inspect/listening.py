@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -10,9 +10,10 @@ from trilithon.incremental import Engine
 from trilithon.inspect.decision import Decision
 from trilithon.inspect.request import Request
 from trilithon.model.listener import Listener
+from trilithon.model.route_mistakes import LISTENER_NOT_SERVING
 from trilithon.model.settings import Settings
-from trilithon.model.tables import LISTENERS
-from trilithon.translate.hostnames import covers, specificity
+from trilithon.model.tables import IDLE, LISTENERS
+from trilithon.translate.isolation import owner, told_apart
 
 PROTOCOL_OF_SCHEME = {"http": "HTTP", "https": "HTTPS"}
 
@@ -43,42 +44,54 @@ def find_listener(engine: Engine, settings: Settings, request: Request, name: st
     served = [item for item in candidates if item.serves and item.protocol == protocol]
     if not served:
         return Decision(outcome="no-listener", status=None, reason=_why_none(everything, candidates, request, name))
+    picked: Listener | None = None
     if protocol == "HTTPS":
-        return _by_server_name(served, request)
-    owner = most_specific(served, request.host)
-    if owner is None:
-        return _nobody(served, f"no listener of port {request.port} takes the host {request.host}")
-    return Found(owner, tuple(served))
+        picked = owner(served, request.server_name)
+        if picked is None:
+            reason = (
+                f"no listener of port {request.port} takes the server name {request.server_name}, so TLS is refused"
+            )
+            return Decision(outcome="no-listener", status=None, reason=reason)
+    sharing = [
+        item for item in candidates if any(item.port_key == each.port_key and told_apart(item, each) for each in served)
+    ]
+    taking = owner(sharing, request.host)
+    if taking is None:
+        reason = f"no listener of port {request.port} takes the host {request.host}"
+        return _nobody([picked] if picked else served, reason)
+    if not taking.serves:
+        return _not_serving(taking, request, engine.row(IDLE, taking.key) or "")
+    if picked is not None and picked.key != taking.key:
+        return _misdirected(picked, taking, request)
+    return Found(taking, tuple(served))
 
 
-def most_specific(listeners: Iterable[Listener], hostname: str) -> Listener | None:
-    """The listener whose hostname is the most specific that covers this one."""
-    taking = [item for item in listeners if covers(item.hostname, hostname)]
-    return min(taking, key=lambda item: specificity(item.hostname), default=None)
+def _not_serving(taking: Listener, request: Request, why: str) -> Decision:
+    problem = LISTENER_NOT_SERVING.at(taking.key.gateway, taking.path, listener=taking.key.name, why=why)
+    return Decision(
+        outcome="direct",
+        status=503,
+        reason=f"the host {request.host} belongs to listener {taking.key.name}, which does not serve: {why}",
+        gateway=taking.key.gateway,
+        listener=taking.key.name,
+        listener_text=describe(taking),
+        problem=problem,
+    )
 
 
-def _by_server_name(served: Sequence[Listener], request: Request) -> Found | Decision:
-    """TLS picks the listener by server name; the Host must then be one that this listener owns (421 otherwise)."""
-    picked = most_specific(served, request.server_name)
-    if picked is None:
-        reason = f"no listener of port {request.port} takes the server name {request.server_name}, so TLS is refused"
-        return Decision(outcome="no-listener", status=None, reason=reason)
-    owner = most_specific(served, request.host)
-    if owner is None:
-        return _nobody([picked], f"no listener of port {request.port} takes the host {request.host}")
-    if owner.key != picked.key:
-        return Decision(
-            outcome="direct",
-            status=421,
-            reason=(
-                f"Misdirected: the server name {request.server_name} picked listener {picked.key.name}, "
-                f"and the host {request.host} belongs to listener {owner.key.name}"
-            ),
-            gateway=picked.key.gateway,
-            listener=picked.key.name,
-            listener_text=describe(picked),
-        )
-    return Found(owner, tuple(served))
+def _misdirected(picked: Listener, taking: Listener, request: Request) -> Decision:
+    """TLS picked the listener by server name, and the Host is one that another listener owns."""
+    return Decision(
+        outcome="direct",
+        status=421,
+        reason=(
+            f"Misdirected: the server name {request.server_name} picked listener {picked.key.name}, "
+            f"and the host {request.host} belongs to listener {taking.key.name}"
+        ),
+        gateway=picked.key.gateway,
+        listener=picked.key.name,
+        listener_text=describe(picked),
+    )
 
 
 def _nobody(served: Sequence[Listener], reason: str) -> Decision:

@@ -27,6 +27,14 @@ CLASS_NOT_FOUND = Mistake(
     "create the GatewayClass, or use the class trilithon",
     severity="warning",
 )
+CLASS_NOT_ACCEPTED = Mistake(
+    "ClassNotAccepted",
+    "",
+    "",
+    "GatewayClass {name} is not accepted, so nothing serves this Gateway: {why}",
+    "mend the GatewayClass, or use another one",
+    severity="warning",
+)
 ADDRESS_TYPE_UNSUPPORTED = Mistake(
     "AddressTypeUnsupported",
     "Accepted",
@@ -186,6 +194,14 @@ PORT_NOT_BOUND = Mistake(
     "PortUnavailable",
     "port {bound} cannot be bound: {why}",
     "{remedy}",
+)
+HOSTNAME_HELD = Mistake(
+    "HostnameHeld",
+    "",
+    "",
+    "requests for {hostname} on port {port} are answered 503: listener {listener} owns them and does not serve",
+    "mend listener {listener}, or remove it to leave its requests to wider ones",
+    severity="warning",
 )
 ENVOY_REFUSED = Mistake(
     "EnvoyRefused",

@@ -43,29 +43,20 @@ class HostKey(NamedTuple):
     hostname: str
 
 
-class Listener(Struct, frozen=True, gc=False):
-    """One listener. ``hostname`` is "*" when unset. ``kinds`` are the supported kinds of routes that it takes.
+class Offer(Struct, frozen=True, gc=False):
+    """What a listener takes, as routes see it. ``hostname`` is "*" when unset.
 
-    ``namespaces`` is All, Same or Selector (with ``selector``). ``certificates`` are the Secrets that can be used,
-    in order. ``problems`` is everything wrong; ``serves`` says whether Envoy gets it all the same.
+    ``kinds`` are the supported kinds of routes that it takes. ``namespaces`` is All, Same or Selector (with
+    ``selector``).
     """
 
     key: ListenerKey
-    index: int
     port: int
     protocol: str
     hostname: str
     kinds: tuple[str, ...]
     namespaces: str
     selector: LabelSelector | None
-    certificates: tuple[Key, ...]
-    problems: tuple[Problem, ...]
-    serves: bool
-
-    @property
-    def path(self) -> str:
-        """Where it stands in its object."""
-        return f"spec.listeners[{self.index}]"
 
     @property
     def port_key(self) -> PortKey:
@@ -76,6 +67,47 @@ class Listener(Struct, frozen=True, gc=False):
     def table(self) -> RouteTableKey:
         """The route table it takes part in."""
         return RouteTableKey(self.key.gateway, self.port, self.key.name if self.protocol == "HTTPS" else "")
+
+
+class PortListener(Offer, frozen=True, gc=False):
+    """A listener as its port sees it. ``certificates`` are the Secrets that can be used, in order.
+
+    ``serves`` says whether Envoy serves it; one that does not keeps its hostname.
+    """
+
+    certificates: tuple[Key, ...]
+    serves: bool
+
+
+class Listener(PortListener, frozen=True, gc=False):
+    """One listener with everything wrong with it."""
+
+    index: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def path(self) -> str:
+        """Where it stands in its object."""
+        return f"spec.listeners[{self.index}]"
+
+
+class Offers(Struct, frozen=True, gc=False):
+    """What the listeners of one Gateway take, in the order written."""
+
+    gateway: Key
+    items: tuple[Offer, ...]
+
+
+class PortListeners(Struct, frozen=True, gc=False):
+    """The listeners that share out the hostnames of one port, in the order written; at least one serves."""
+
+    port: PortKey
+    items: tuple[PortListener, ...]
+
+    @property
+    def serving(self) -> tuple[PortListener, ...]:
+        """Those that Envoy serves."""
+        return tuple(item for item in self.items if item.serves)
 
 
 class Listeners(Struct, frozen=True, gc=False):

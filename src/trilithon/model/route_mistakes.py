@@ -69,6 +69,21 @@ HOSTNAME_SHADOWED = Mistake(
     "attach the route to listener {owner}",
     severity="warning",
 )
+HOSTNAME_NOT_SERVED = Mistake(
+    "HostnameNotServed",
+    "",
+    "",
+    "requests for {hostname} are answered 503: they belong to listener {owner}, which does not serve: {why}",
+    "mend listener {owner}, or remove it",
+    severity="warning",
+)
+PARENT_NOT_SERVED = Mistake(
+    "ParentNotServed",
+    "",
+    "",
+    "{parent}: {why}",
+    severity="warning",
+)
 LISTENER_NOT_SERVING = Mistake(
     "ListenerNotServing",
     "",

@@ -9,13 +9,14 @@ from trilithon.incremental import Table
 from trilithon.model.attachment import Attachments
 from trilithon.model.backend import Addresses, BackendKey, RefusedBackend
 from trilithon.model.certificate import Certificate
-from trilithon.model.listener import Listeners, PortKey, WantedPort
+from trilithon.model.listener import ListenerKey, Listeners, Offers, PortKey, PortListeners, WantedPort
 from trilithon.model.proxy import Proxy
 from trilithon.model.rule import Rules
 from trilithon.resources.core import BackendResource, ConfigMap, EndpointSlice, Namespace, Secret, Service
 from trilithon.resources.gateways import Gateway, GatewayClass
 from trilithon.resources.meta import Key
 from trilithon.resources.policies import ReferenceGrant
+from trilithon.resources.problem import Problem
 from trilithon.resources.routes import Route
 
 CLASSES: Table[Key, GatewayClass] = Table("classes")
@@ -32,10 +33,18 @@ BACKENDS: Table[Key, BackendResource] = Table("backends")
 # What the connected Envoys say, by the Gateway's "namespace/name".
 PROXIES: Table[str, Proxy] = Table("proxies")
 
+# The warning of each Gateway that nobody serves, as far as can be seen from here.
+UNSERVED: Table[Key, Problem] = Table("unserved gateways")
 # The Gateways whose class names our controller.
 OURS: Table[Key, Gateway] = Table("our gateways")
 CERTIFICATES: Table[Key, Certificate] = Table("certificates")
+# Listeners as they would be with no other Gateway beside theirs; as they are; and what routes and ports see of them.
+OWN_LISTENERS: Table[Key, Listeners] = Table("own listeners")
 LISTENERS: Table[Key, Listeners] = Table("listeners")
+OFFERS: Table[Key, Offers] = Table("offers")
+PORT_LISTENERS: Table[PortKey, PortListeners] = Table("port listeners")
+# Why a listener does not serve.
+IDLE: Table[ListenerKey, str] = Table("idle listeners")
 ATTACHMENTS: Table[Key, Attachments] = Table("attachments")
 RULES: Table[Key, Rules] = Table("rules")
 ADDRESSES: Table[BackendKey, Addresses] = Table("addresses")

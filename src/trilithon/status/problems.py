@@ -12,13 +12,13 @@ from trilithon.model.backend import Backend, BackendKey
 from trilithon.model.route_mistakes import BACKEND_REFUSED
 from trilithon.model.rule import Forward, Rule, Rules
 from trilithon.model.settings import Settings
-from trilithon.model.tables import ATTACHMENTS, CLASSES, LISTENERS, REFUSED_BACKENDS, RULES
+from trilithon.model.tables import ATTACHMENTS, LISTENERS, REFUSED_BACKENDS, RULES, UNSERVED
 from trilithon.resources.gateways import Gateway, GatewayClass
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.resources.routes import Route
 from trilithon.status.gateway import GATEWAY_STATUS
-from trilithon.translate.classes import class_key, class_problems, is_ours, missing_class
+from trilithon.translate.classes import class_problems, is_ours
 
 
 class Problems(Struct, frozen=True, gc=False):
@@ -40,8 +40,9 @@ def class_problems_of(settings: Settings, read: Read, class_: GatewayClass) -> P
 
 def gateway_problems_of(read: Read, gateway: Gateway) -> Problems | None:
     """What is wrong with a Gateway and its listeners, what the running Envoy refused included."""
-    if read.one(CLASSES, class_key(gateway)) is None:
-        return _problems(gateway.key, (missing_class(gateway),))
+    unserved = read.one(UNSERVED, gateway.key)
+    if unserved is not None:
+        return _problems(gateway.key, (unserved,))
     listeners = read.one(LISTENERS, gateway.key)
     status = read.one(GATEWAY_STATUS, gateway.key)
     if listeners is None or status is None:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from trilithon.incremental import Read
 from trilithon.model import route_mistakes as mistakes
 from trilithon.model.attachment import Attachment, Attachments, ParentAttachment
-from trilithon.model.listener import Listener, Listeners
-from trilithon.model.tables import GATEWAYS, LISTENERS, NAMESPACES
+from trilithon.model.listener import Offer, Offers
+from trilithon.model.tables import GATEWAYS, IDLE, NAMESPACES, OFFERS, UNSERVED
 from trilithon.resources.meta import GATEWAY_GROUP, Key, ParentReference
 from trilithon.resources.problem import Problem
 from trilithon.resources.routes import Route
-from trilithon.translate.hostnames import covers, intersections, specificity
+from trilithon.translate.hostnames import intersections, specificity
+from trilithon.translate.isolation import neighbours, owner
 from trilithon.translate.selectors import malformed, selects
 
 # Set on every Namespace by the API server, and so true of namespaces that no file describes.
@@ -34,52 +35,51 @@ def attachments_of(read: Read, route: Route) -> Attachments:
             problems.append(mistakes.PARENT_KIND_UNSUPPORTED.at(route.key, at, kind=ref.kind))
             continue
         gateway = Key("Gateway", ref.namespace or route.key.namespace, ref.name)
-        listeners = read.one(LISTENERS, gateway)
-        if listeners is not None:
-            parents.append(_parent_attachment(read, route, index, listeners))
+        offers = read.one(OFFERS, gateway)
+        if offers is not None:
+            parents.append(_parent_attachment(read, route, index, offers))
         elif read.one(GATEWAYS, gateway) is None:
             problems.append(mistakes.PARENT_NOT_FOUND.at(route.key, at, parent=gateway))
+        elif unserved := read.one(UNSERVED, gateway):
+            problems.append(mistakes.PARENT_NOT_SERVED.at(route.key, at, parent=gateway, why=unserved.message))
     return Attachments(route.key, route.generation, tuple(parents), tuple(problems))
 
 
-def _parent_attachment(read: Read, route: Route, index: int, listeners: Listeners) -> ParentAttachment:
+def _parent_attachment(read: Read, route: Route, index: int, offers: Offers) -> ParentAttachment:
     ref = route.spec.parent_refs[index]
     at = f"spec.parentRefs[{index}]"
-    named, problem = _named(route.key, ref, at, listeners)
+    named, problem = _named(route.key, ref, at, offers)
     taken: list[Attachment] = []
     refusals: list[tuple[int, Problem]] = []
     notes: list[Problem] = []
     for listener in named:
-        attachment, refused = _meet(read, route, at, listener, listeners)
+        attachment, refused = _meet(read, route, at, listener, offers)
         if attachment is None:
             refusals += refused
             continue
         taken.append(attachment)
-        if not listener.serves:
-            why = "; ".join(found.message for found in listener.problems) or "its Gateway is not served"
+        if why := read.one(IDLE, listener.key):
             notes.append(mistakes.LISTENER_NOT_SERVING.at(route.key, at, listener=listener.key.name, why=why))
     # The listener that the route came closest to says the reason: its first refusal is the latest of the checks.
     problems = [found for _, found in sorted(refusals, key=lambda refusal: -refusal[0])]
     return ParentAttachment(
         index=index,
         ref=ref,
-        gateway=listeners.gateway,
+        gateway=offers.gateway,
         attachments=tuple(taken),
         problems=(problem,) if problem is not None else tuple(problems),
-        notes=(*notes, *_shadow_notes(route.key, at, taken, listeners)),
+        notes=(*notes, *_shadow_notes(read, route.key, at, taken, offers)),
     )
 
 
-def _named(
-    route: Key, ref: ParentReference, at: str, listeners: Listeners
-) -> tuple[Sequence[Listener], Problem | None]:
+def _named(route: Key, ref: ParentReference, at: str, offers: Offers) -> tuple[Sequence[Offer], Problem | None]:
     """The listeners that section name and port select; where both are given, both must match (ParentReference)."""
-    items: Sequence[Listener] = listeners.items
-    gateway = listeners.gateway.path
+    items: Sequence[Offer] = offers.items
+    gateway = offers.gateway.path
     if ref.section_name is not None:
         items = [listener for listener in items if listener.key.name == ref.section_name]
         if not items:
-            names = ", ".join(listener.key.name for listener in listeners.items)
+            names = ", ".join(listener.key.name for listener in offers.items)
             return (), mistakes.SECTION_NOT_FOUND.at(
                 route, f"{at}.sectionName", gateway=gateway, section=ref.section_name, names=names
             )
@@ -92,7 +92,7 @@ def _named(
 
 
 def _meet(
-    read: Read, route: Route, at: str, listener: Listener, listeners: Listeners
+    read: Read, route: Route, at: str, listener: Offer, offers: Offers
 ) -> tuple[Attachment | None, list[tuple[int, Problem]]]:
     """One listener's answer: an attachment, or its refusals in the order kind, namespace, hostname.
 
@@ -115,13 +115,13 @@ def _meet(
             protocol=listener.protocol,
             hostnames=hostnames,
             claims=tuple(claims[name] for name in hostnames),
-            shadowed=tuple(name for name in hostnames if _owner(name, listener, listeners) is not listener),
+            shadowed=tuple(name for name in hostnames if _owner(name, listener, offers) is not listener),
         ),
         [],
     )
 
 
-def _takes_namespace(read: Read, namespace: str, listener: Listener) -> bool:
+def _takes_namespace(read: Read, namespace: str, listener: Offer) -> bool:
     if listener.namespaces == "All":
         return True
     if listener.namespaces == "Same":
@@ -134,46 +134,35 @@ def _takes_namespace(read: Read, namespace: str, listener: Listener) -> bool:
     return selects(listener.selector, {**labels, NAMESPACE_NAME_LABEL: namespace})
 
 
-def _owner(hostname: str, listener: Listener, listeners: Listeners) -> Listener:
-    """The most specific listener for a hostname on a port: requests for it come to no other.
-
-    HTTP listeners of a port compete by Host, HTTPS listeners by SNI. A listener that does not serve owns nothing, or a
-    mistake in one listener would take hostnames from another.
-    """
-    rivals = [
-        other
-        for other in listeners.items
-        if other.serves
-        and other.port == listener.port
-        and other.protocol == listener.protocol
-        and covers(other.hostname, hostname)
-    ]
-    # The listener first: of equals it is its own owner.
-    return min((listener, *rivals), key=lambda other: specificity(other.hostname))
+def _owner(hostname: str, listener: Offer, offers: Offers) -> Offer:
+    """The listener that gets the requests for one of a listener's hostnames; of twins, which conflict, each itself."""
+    found = owner(neighbours(listener, offers.items), hostname)
+    return listener if found is None or found.hostname == listener.hostname else found
 
 
-def _shadow_notes(route: Key, at: str, taken: Sequence[Attachment], listeners: Listeners) -> Iterable[Problem]:
+def _shadow_notes(read: Read, route: Key, at: str, taken: Sequence[Attachment], offers: Offers) -> Iterable[Problem]:
     """Hostnames that this reference asks for in vain: owned by a listener that it does not reach."""
-    reached = {attachment.listener for attachment in taken}
-    for listener in listeners.items:
-        for attachment in taken:
-            if attachment.listener != listener.key:
+    reached = {attachment.listener: attachment for attachment in taken}
+    for listener in offers.items:
+        attachment = reached.get(listener.key)
+        for hostname in attachment.shadowed if attachment is not None else ():
+            owning = _owner(hostname, listener, offers)
+            if owning.key in reached:
                 continue
-            for hostname in attachment.shadowed:
-                owner = _owner(hostname, listener, listeners)
-                if owner.key not in reached:
-                    yield mistakes.HOSTNAME_SHADOWED.at(
-                        route, at, hostname=hostname, owner=owner.key.name, listener=listener.key.name
-                    )
+            words = {"hostname": hostname, "owner": owning.key.name}
+            if why := read.one(IDLE, owning.key):
+                yield mistakes.HOSTNAME_NOT_SERVED.at(route, at, why=why, **words)
+            else:
+                yield mistakes.HOSTNAME_SHADOWED.at(route, at, listener=listener.key.name, **words)
 
 
-def _kind_refused(route: Key, at: str, listener: Listener) -> Problem:
+def _kind_refused(route: Key, at: str, listener: Offer) -> Problem:
     return mistakes.ROUTE_KIND_NOT_ALLOWED.at(
         route, at, listener=listener.key.name, kind=route.kind, kinds=", ".join(listener.kinds) or "no routes"
     )
 
 
-def _namespace_refused(route: Key, at: str, listener: Listener) -> Problem:
+def _namespace_refused(route: Key, at: str, listener: Offer) -> Problem:
     return mistakes.NAMESPACE_NOT_ALLOWED.at(
         route,
         at,
@@ -184,7 +173,7 @@ def _namespace_refused(route: Key, at: str, listener: Listener) -> Problem:
     )
 
 
-def _hostname_refused(route: Key, listener: Listener) -> Problem:
+def _hostname_refused(route: Key, listener: Offer) -> Problem:
     return mistakes.NO_COMMON_HOSTNAME.at(
         route, "spec.hostnames", listener=listener.key.name, hostname=listener.hostname
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trilithon.incremental import Read
-from trilithon.model.gateway_mistakes import CLASS_NOT_FOUND, CLASS_PARAMETERS
+from trilithon.model.gateway_mistakes import CLASS_NOT_ACCEPTED, CLASS_NOT_FOUND, CLASS_PARAMETERS
 from trilithon.model.settings import Settings
 from trilithon.model.tables import CLASSES
 from trilithon.resources.gateways import Gateway, GatewayClass
@@ -37,6 +37,12 @@ def class_key(gateway: Gateway) -> Key:
     return Key("GatewayClass", "", gateway.spec.gateway_class_name)
 
 
-def missing_class(gateway: Gateway) -> Problem:
-    """The warning for a Gateway whose class is nowhere to be seen."""
-    return CLASS_NOT_FOUND.at(gateway.key, "spec.gatewayClassName", name=gateway.spec.gateway_class_name)
+def unserved(settings: Settings, read: Read, gateway: Gateway) -> Problem | None:
+    """The warning for a Gateway whose class is nowhere to be seen, or is ours and not accepted."""
+    at, name = "spec.gatewayClassName", gateway.spec.gateway_class_name
+    class_ = read.one(CLASSES, class_key(gateway))
+    if class_ is None:
+        return CLASS_NOT_FOUND.at(gateway.key, at, name=name)
+    if is_ours(settings, class_) and (problems := class_problems(class_)):
+        return CLASS_NOT_ACCEPTED.at(gateway.key, at, name=name, why=problems[0].message)
+    return None

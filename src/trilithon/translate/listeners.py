@@ -1,4 +1,4 @@
-"""Work out the listeners of a Gateway: what each takes, which conflict, which can serve."""
+"""Work out the listeners of a Gateway by itself: what each takes, which conflict, which could serve."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from trilithon.incremental import Index, Read
+from trilithon.incremental import Read
 from trilithon.model import gateway_mistakes as mistakes
 from trilithon.model.listener import Listener, ListenerKey, Listeners
 from trilithon.model.mistake import FIELD_UNSUPPORTED
 from trilithon.model.problem import condition_of
 from trilithon.model.settings import Settings
-from trilithon.model.tables import CERTIFICATES, OURS
+from trilithon.model.tables import CERTIFICATES
 from trilithon.resources.gateways import Gateway, GatewayListener
 from trilithon.resources.meta import GATEWAY_GROUP, Key, SecretObjectReference
 from trilithon.resources.problem import Problem
 from trilithon.translate.certificates import secret_key
-from trilithon.translate.hostnames import covers
+from trilithon.translate.isolation import told_apart
 from trilithon.translate.references import permitted
 from trilithon.translate.selectors import malformed
 
@@ -25,30 +25,18 @@ from trilithon.translate.selectors import malformed
 KINDS_BY_PROTOCOL: dict[str, tuple[str, ...]] = {"HTTP": ("HTTPRoute",), "HTTPS": ("HTTPRoute",)}
 # Protocols the API knows; anything else is a domain-prefixed name of somebody else's.
 KNOWN_PROTOCOLS = ("HTTP", "HTTPS", "TLS", "TCP", "UDP")
-# Protocols told apart by hostname on one port; HTTP and the TLS ones cannot share a port, since nothing sniffs.
-HOSTNAME_GROUPS = (("HTTP",), ("HTTPS", "TLS"))
 HIGHEST_PORT = 65535
 
 # Conditions whose problems keep a listener from serving.
 BLOCKING = ("Accepted", "Conflicted", "Programmed")
 
 
-def ports_claimed(gateway: Gateway) -> Iterable[int]:
-    """Ports of the listeners that could be served."""
-    return {listener.port for listener in gateway.spec.listeners if listener.protocol in KINDS_BY_PROTOCOL}
-
-
-# Who wants a port: matters only where all Gateways bind one address.
-GATEWAYS_BY_PORT: Index[int, Key, Gateway] = Index("gateways by port", OURS, ports_claimed)
-
-
-def listeners_of(settings: Settings, read: Read, gateway: Gateway) -> Listeners:
-    """All listeners of a Gateway of ours, each with everything that is wrong with it."""
+def own_listeners_of(settings: Settings, read: Read, gateway: Gateway) -> Listeners:
+    """All listeners of a Gateway of ours, each with everything that is wrong with it whatever other Gateways want."""
     items = [_listener(settings, read, gateway, index) for index in range(len(gateway.spec.listeners))]
-    items = [_with(item, _conflicts(item, items)) for item in items]
-    items = [_with(item, _overlaps(read, item, items)) for item in items]
+    items = [with_problems(item, _conflicts(item, items)) for item in items]
     problems = tuple(_gateway_problems(settings, gateway))
-    if not _can_serve(problems):
+    if not can_serve(problems):
         # Refused as a whole: nothing of it is served, whatever its listeners say.
         items = [msgspec.structs.replace(item, serves=False) for item in items]
     return Listeners(
@@ -67,7 +55,7 @@ def _listener(settings: Settings, read: Read, gateway: Gateway, index: int) -> L
     certificates, tls_problems = _certificates(read, gateway, spec, path)
     problems = (
         *_protocol_problems(gateway.key, spec, path),
-        *_port_problems(settings, read, gateway, spec, path),
+        *_port_problems(settings, gateway.key, spec, path),
         *_namespace_problems(gateway.key, spec, path),
         *kind_problems,
         *tls_problems,
@@ -84,19 +72,21 @@ def _listener(settings: Settings, read: Read, gateway: Gateway, index: int) -> L
         selector=spec.allowed_routes.namespaces.selector,
         certificates=certificates,
         problems=problems,
-        serves=_can_serve(problems),
+        serves=can_serve(problems),
     )
 
 
-def _can_serve(problems: Iterable[Problem]) -> bool:
+def can_serve(problems: Iterable[Problem]) -> bool:
+    """Whether none of these problems keeps its listener, or its Gateway, from serving."""
     return not any(condition_of(problem) in BLOCKING for problem in problems)
 
 
-def _with(listener: Listener, more: Sequence[Problem]) -> Listener:
+def with_problems(listener: Listener, more: Sequence[Problem]) -> Listener:
+    """The listener with more problems, which can end its serving."""
     if not more:
         return listener
-    problems = (*listener.problems, *more)
-    return msgspec.structs.replace(listener, problems=problems, serves=_can_serve(problems))
+    serves = listener.serves and can_serve(more)
+    return msgspec.structs.replace(listener, problems=(*listener.problems, *more), serves=serves)
 
 
 def _protocol_problems(key: Key, spec: GatewayListener, path: str) -> Iterable[Problem]:
@@ -105,27 +95,12 @@ def _protocol_problems(key: Key, spec: GatewayListener, path: str) -> Iterable[P
         yield mistake.at(key, f"{path}.protocol", protocol=spec.protocol)
 
 
-def _port_problems(
-    settings: Settings, read: Read, gateway: Gateway, spec: GatewayListener, path: str
-) -> Iterable[Problem]:
+def _port_problems(settings: Settings, key: Key, spec: GatewayListener, path: str) -> Iterable[Problem]:
     if spec.protocol not in KINDS_BY_PROTOCOL:
         return
     bound = settings.bound_port(spec.port)
     if not 0 < bound <= HIGHEST_PORT:
-        yield mistakes.PORT_TOO_HIGH.at(
-            gateway.key, f"{path}.port", port=spec.port, offset=settings.port_offset, bound=bound
-        )
-    if settings.shared_address:
-        first = min(read.group(GATEWAYS_BY_PORT, spec.port), key=_age, default=gateway)
-        if first.key != gateway.key:
-            yield mistakes.PORT_TAKEN_BY_GATEWAY.at(
-                gateway.key, f"{path}.port", port=spec.port, address=settings.address, other=first.key.path
-            )
-
-
-def _age(gateway: Gateway) -> tuple[str, str]:
-    # Oldest first, then by name; an unknown time counts as newest, like that of an object not created yet.
-    return (gateway.created or "~", gateway.key.path)
+        yield mistakes.PORT_TOO_HIGH.at(key, f"{path}.port", port=spec.port, offset=settings.port_offset, bound=bound)
 
 
 def _namespace_problems(key: Key, spec: GatewayListener, path: str) -> Iterable[Problem]:
@@ -224,11 +199,10 @@ def _frontend_problems(gateway: Gateway, spec: GatewayListener, path: str) -> It
 def _conflicts(listener: Listener, all_: Sequence[Listener]) -> list[Problem]:
     """Inside one Gateway no winner is picked: every member of a conflict has it (Listener, "distinct")."""
     neighbours = [other for other in all_ if other.port == listener.port and _share_a_port(other, listener)]
-    group = next((group for group in HOSTNAME_GROUPS if listener.protocol in group), (listener.protocol,))
     at = listener.path
-    strangers = [other for other in neighbours if other.protocol not in group]
+    strangers = [other for other in neighbours if not told_apart(listener, other)]
     if strangers:
-        names, protocols = _names(neighbours), ", ".join(sorted({other.protocol for other in neighbours}))
+        names, protocols = names_of(neighbours), ", ".join(sorted({other.protocol for other in neighbours}))
         gateway = listener.key.gateway
         return [
             mistakes.PROTOCOL_CONFLICT.at(
@@ -240,7 +214,7 @@ def _conflicts(listener: Listener, all_: Sequence[Listener]) -> list[Problem]:
         hostname = "unset" if listener.hostname == "*" else listener.hostname
         return [
             mistakes.HOSTNAME_CONFLICT.at(
-                listener.key.gateway, f"{at}.hostname", names=_names(twins), port=listener.port, hostname=hostname
+                listener.key.gateway, f"{at}.hostname", names=names_of(twins), port=listener.port, hostname=hostname
             )
         ]
     return []
@@ -252,41 +226,8 @@ def _share_a_port(one: Listener, other: Listener) -> bool:
     return known and (one.protocol == "UDP") == (other.protocol == "UDP")
 
 
-def _overlaps(read: Read, listener: Listener, all_: Sequence[Listener]) -> list[Problem]:
-    """Whether an HTTP/2 client could reuse a connection to one listener for another (OverlappingTLSConfig)."""
-    if listener.protocol != "HTTPS" or not listener.serves:
-        return []
-    others = [
-        other
-        for other in all_
-        if other.key != listener.key and other.protocol == "HTTPS" and other.port == listener.port and other.serves
-    ]
-    certified = [other for other in others if _covered(read, listener, other) or _covered(read, other, listener)]
-    if certified:
-        mistake, overlapping = mistakes.OVERLAPPING_CERTIFICATES, certified
-    else:
-        mistake = mistakes.OVERLAPPING_HOSTNAMES
-        overlapping = [other for other in others if _overlap(listener.hostname, other.hostname)]
-    if not overlapping:
-        return []
-    at = f"{listener.path}.hostname"
-    return [mistake.at(listener.key.gateway, at, names=_names(overlapping), port=listener.port)]
-
-
-def _covered(read: Read, listener: Listener, other: Listener) -> bool:
-    """Whether a certificate of one listener is good for the other's hostname."""
-    if other.hostname == "*":
-        return False
-    certificates = [read.one(CERTIFICATES, key) for key in listener.certificates]
-    names = [name for certificate in certificates if certificate is not None for name in certificate.names]
-    return any(_overlap(name, other.hostname) for name in names)
-
-
-def _overlap(one: str, other: str) -> bool:
-    return covers(one, other) or covers(other, one)
-
-
-def _names(listeners: Iterable[Listener]) -> str:
+def names_of(listeners: Iterable[Listener]) -> str:
+    """Listeners in a message."""
     return ", ".join(listener.key.name for listener in listeners)
 
 

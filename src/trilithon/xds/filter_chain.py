@@ -6,7 +6,7 @@ from envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, DownstreamTlsContext
 
-from trilithon.model.listener import Listener
+from trilithon.model.listener import PortListener
 from trilithon.xds.connection_manager import connection_manager, over_ads
 from trilithon.xds.names import route_table_name, secret_name
 
@@ -20,7 +20,7 @@ def http_chain(name: str, route_table: str) -> FilterChain:
     return chain
 
 
-def https_chain(listener: Listener) -> FilterChain:
+def https_chain(listener: PortListener) -> FilterChain:
     """The chain of an HTTPS listener, which SNI selects; the one without a hostname takes what no other takes."""
     name = route_table_name(listener.table)
     chain = http_chain(name, name)
@@ -34,7 +34,7 @@ def https_chain(listener: Listener) -> FilterChain:
     return chain
 
 
-def _tls(listener: Listener) -> DownstreamTlsContext:
+def _tls(listener: PortListener) -> DownstreamTlsContext:
     common = CommonTlsContext(alpn_protocols=["h2", "http/1.1"])
     # Envoy's own defaults today, written down so that an upgrade does not move them.
     common.tls_params.tls_minimum_protocol_version = TlsParameters.TLSv1_2

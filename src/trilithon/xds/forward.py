@@ -39,8 +39,12 @@ def fill_forward(route: Route, rule: Rule, match: Match, action: Forward) -> Non
 
 
 def fill_refusal(route: Route, status: int, problem: Problem | None) -> None:
-    """Write a direct response that names the reason, and nothing about the inside."""
-    reason = problem.code if problem is not None else NO_BACKENDS.code
+    """Write a direct response that names the problem, and nothing about the inside."""
+    fill_reason(route, status, problem.code if problem is not None else NO_BACKENDS.code)
+
+
+def fill_reason(route: Route, status: int, reason: str) -> None:
+    """Write a direct response that says no more than this word."""
     route.direct_response.status = status
     route.direct_response.body.inline_string = f"{reason}\n"
     set_response_header(route, REASON_HEADER, reason)

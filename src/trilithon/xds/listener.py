@@ -6,30 +6,27 @@ from envoy.config.listener.v3.listener_pb2 import Listener as EnvoyListener
 from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 
 from trilithon.incremental import Read
-from trilithon.model.listener import PortKey
+from trilithon.model.listener import PortListeners
 from trilithon.model.settings import Settings
 from trilithon.xds.filter_chain import http_chain, https_chain
 from trilithon.xds.names import listener_name, route_table_name
 from trilithon.xds.resource import LISTENER, XdsResource
-from trilithon.xds.tables import BY_PORT, serving
 
 _BUFFER_BYTES = 32 << 10
 _HIGHEST_PORT = 65535
 
 
-def encode_envoy_listener(settings: Settings, read: Read, port: PortKey) -> XdsResource | None:
+def encode_envoy_listener(settings: Settings, _: Read, row: PortListeners) -> XdsResource | None:
     """The Envoy listener of a port; None where no such port can be bound.
 
     HTTP listeners share one chain, where the Host header tells them apart; HTTPS listeners have one each, by SNI.
     """
-    bound = settings.bound_port(port.port)
-    listeners = sorted(
-        (listener for row in read.group(BY_PORT, port) for listener in serving(row) if listener.port == port.port),
-        key=lambda listener: listener.key,
-    )
-    if not listeners or bound > _HIGHEST_PORT:
+    bound = settings.bound_port(row.port.port)
+    if bound > _HIGHEST_PORT:
         return None
-    target = EnvoyListener(name=listener_name(port), stat_prefix=listener_name(port))
+    listeners = sorted(row.serving, key=lambda listener: listener.key)
+    name = listener_name(row.port)
+    target = EnvoyListener(name=name, stat_prefix=name)
     socket = target.address.socket_address
     socket.address, socket.port_value = settings.address, bound
     # The any address of IPv6 serves IPv4 as well.

@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from trilithon.incremental import Index, Table
 from trilithon.model.backend import Backend, BackendKey
-from trilithon.model.listener import HostKey, Listener, Listeners, PortKey, RouteTableKey
+from trilithon.model.listener import HostKey, PortKey, PortListeners, RouteTableKey
 from trilithon.model.rule import Redirect
-from trilithon.model.tables import LISTENERS
+from trilithon.model.tables import PORT_LISTENERS
 from trilithon.resources.meta import Key
 from trilithon.translate.precedence import Rank
 from trilithon.xds.resource import XdsResource
@@ -93,24 +93,16 @@ def backends_of(placed: Placed) -> Iterable[BackendKey]:
     return placed.backends
 
 
-def serving(listeners: Listeners) -> list[Listener]:
-    """The listeners that Envoy gets."""
-    return [listener for listener in listeners.items if listener.serves]
-
-
 BY_HOST: Index[HostKey, Key, Placed] = Index("routes by host", PLACED, hosts_of)
 BY_BACKEND: Index[BackendKey, Key, Placed] = Index("routes by backend", PLACED, backends_of)
 HOSTS_BY_TABLE: Index[RouteTableKey, HostKey, EncodedHost] = Index(
     "virtual hosts by route table", VIRTUAL_HOSTS, lambda row: (row.host.table,)
 )
-BY_PORT: Index[PortKey, Key, Listeners] = Index(
-    "listeners by port", LISTENERS, lambda row: [listener.port_key for listener in serving(row)]
+BY_TABLE: Index[RouteTableKey, PortKey, PortListeners] = Index(
+    "ports by route table", PORT_LISTENERS, lambda row: [listener.table for listener in row.serving]
 )
-BY_TABLE: Index[RouteTableKey, Key, Listeners] = Index(
-    "listeners by route table", LISTENERS, lambda row: [listener.table for listener in serving(row)]
-)
-BY_CERTIFICATE: Index[SecretKey, Key, Listeners] = Index(
-    "listeners by certificate",
-    LISTENERS,
-    lambda row: [SecretKey(row.gateway, secret) for listener in serving(row) for secret in listener.certificates],
+BY_CERTIFICATE: Index[SecretKey, PortKey, PortListeners] = Index(
+    "ports by certificate",
+    PORT_LISTENERS,
+    lambda row: [SecretKey(row.port.gateway, secret) for listener in row.serving for secret in listener.certificates],
 )

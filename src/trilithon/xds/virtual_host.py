@@ -8,9 +8,11 @@ from envoy.config.route.v3.route_components_pb2 import VirtualHost
 
 from trilithon.incremental import Read
 from trilithon.model.listener import HostKey, RouteTableKey
+from trilithon.model.route_mistakes import LISTENER_NOT_SERVING
 from trilithon.model.settings import Settings
 from trilithon.resources.meta import Key
 from trilithon.translate.hostnames import specificity, wider
+from trilithon.xds.forward import fill_reason
 from trilithon.xds.redirect import closed
 from trilithon.xds.route import entries
 from trilithon.xds.tables import BY_HOST, EncodedHost, EncodedMatch, Placed
@@ -19,6 +21,7 @@ from trilithon.xds.wire import delimited
 # RouteConfiguration.virtual_hosts
 _VIRTUAL_HOSTS = 2
 _MISDIRECTED = 421
+_UNAVAILABLE = 503
 
 
 def encode_virtual_host(settings: Settings, read: Read, host: HostKey) -> EncodedHost:
@@ -44,6 +47,15 @@ def misdirected_host(hostname: str) -> bytes:
     route = host.routes.add()
     route.match.prefix = "/"
     route.direct_response.status = _MISDIRECTED
+    return as_entry(host)
+
+
+def refused_host(hostname: str) -> bytes:
+    """A virtual host that answers 503: its listener does not serve, and no wider one gets the requests."""
+    host = VirtualHost(name=hostname, domains=[hostname])
+    route = host.routes.add()
+    route.match.prefix = "/"
+    fill_reason(route, _UNAVAILABLE, LISTENER_NOT_SERVING.code)
     return as_entry(host)
 
 
