@@ -11,7 +11,11 @@ from envoy.extensions.filters.http.lua.v3.lua_pb2 import LuaPerRoute
 
 from tests.xds.world import GATEWAY, World, listener, prefix, rule, to
 from trilithon.model.listener import HostKey, ListenerKey, RouteTableKey
-from trilithon.model.rule import Match, PathMatch, Redirect, ValueMatch
+from trilithon.model.problem import reason_of
+from trilithon.model.route_mistakes import BACKEND_PORT_NOT_FOUND
+from trilithon.model.rule import Match, PathMatch, Redirect, Refuse, ValueMatch
+from trilithon.resources.meta import Key
+from trilithon.xds.forward import REASON_HEADER
 from trilithon.xds.tables import VIRTUAL_HOSTS
 
 
@@ -122,3 +126,15 @@ def test_one_route_changes_its_own_virtual_host_alone() -> None:
     world.route("r7", rule(to("y")), hosts=["7.test"])
     after = world.engine.rows(VIRTUAL_HOSTS)
     assert [key.hostname for key in after if before[key] is not after[key]] == ["7.test"]
+
+
+def test_a_refusal_names_the_reason_that_the_status_has() -> None:
+    world = World()
+    problem = BACKEND_PORT_NOT_FOUND.at(
+        Key("HTTPRoute", "shop", "web"), "", backend="Service a/b", protocol="TCP", port=1, ports="2"
+    )
+    world.route("web", rule(Refuse(500, problem)))
+    (route,) = world.routes()
+    (header,) = [each.header for each in route.response_headers_to_add if each.header.key == REASON_HEADER]
+    assert header.value == reason_of(problem) == "BackendNotFound"
+    assert route.direct_response.body.inline_string == "BackendNotFound\n"

@@ -6,6 +6,7 @@ from envoy.config.core.v3.base_pb2 import RuntimeFractionalPercent
 from envoy.config.route.v3.route_components_pb2 import Route, RouteAction, WeightedCluster
 from envoy.type.v3.percent_pb2 import FractionalPercent
 
+from trilithon.model.problem import reason_of
 from trilithon.model.route_mistakes import NO_BACKENDS
 from trilithon.model.rule import Filters, Forward, Match, Mirror, Rewrite, Rule, Share
 from trilithon.resources.problem import Problem
@@ -39,8 +40,8 @@ def fill_forward(route: Route, rule: Rule, match: Match, action: Forward) -> Non
 
 
 def fill_refusal(route: Route, status: int, problem: Problem | None) -> None:
-    """Write a direct response that names the problem, and nothing about the inside."""
-    fill_reason(route, status, problem.code if problem is not None else NO_BACKENDS.code)
+    """Write a direct response that names the reason, and nothing about the inside."""
+    fill_reason(route, status, _reason(problem))
 
 
 def fill_reason(route: Route, status: int, reason: str) -> None:
@@ -90,7 +91,12 @@ def _fill_invalid(action: RouteAction, target: WeightedCluster.ClusterWeight, sh
     # share goes to a cluster that never exists. Where a route has no such share, a missing cluster stays 503.
     target.name = NO_CLUSTER
     action.cluster_not_found_response_code = RouteAction.INTERNAL_SERVER_ERROR
-    set_response_header(target, REASON_HEADER, share.problem.code if share.problem is not None else NO_BACKENDS.code)
+    set_response_header(target, REASON_HEADER, _reason(share.problem))
+
+
+def _reason(problem: Problem | None) -> str:
+    """The word that status and `check` have for it, too."""
+    return reason_of(problem) if problem is not None else NO_BACKENDS.code
 
 
 def _fill_rewrite(target: RouteAction, rewrite: Rewrite, match: Match) -> None:
