@@ -145,7 +145,7 @@ def build(settings: Settings) -> Engine:
 
     # Everything wrong, by the object it is wrong in
     engine.each(CLASS_PROBLEMS, CLASSES, partial(class_problems_of, settings))
-    engine.each(GATEWAY_PROBLEMS, GATEWAYS, gateway_problems_of)
+    engine.each(GATEWAY_PROBLEMS, GATEWAYS, partial(gateway_problems_of, settings))
     engine.each(ROUTE_PROBLEMS, ROUTES, route_problems_of)
     return engine
 

@@ -93,3 +93,26 @@ def test_the_commented_mistake_of_the_example_is_found_where_it_is(tmp_path: Pat
     (tmp_path / "routes.yaml").write_text("".join(lines))
     (problem,) = json_of("check", tmp_path, status=1)
     assert (problem["code"], problem["line"]) == ("BackendNotFound", start + 5)
+
+
+THEIRS = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: theirs}
+spec: {controllerName: example.com/another}
+"""
+
+
+def test_a_gateway_of_another_controllers_class_is_told_everywhere(shop: Path) -> None:
+    (shop / "class.yaml").write_text(THEIRS)
+    (shop / "shop.yaml").write_text((shop / "shop.yaml").read_text().replace("Name: trilithon", "Name: theirs"))
+    said = "GatewayClass theirs belongs to the controller example.com/another, so nothing here serves this Gateway"
+    for problems in (json_of("check", shop, status=1), json_of("status", shop)["problems"]):
+        (found,) = [each for each in problems if each["object"] == "Gateway infra/gw"]
+        assert (found["severity"], found["line"], found["message"]) == ("warning", 5, said)
+        assert found["hint"] == (
+            "write gatewayClassName: trilithon, or name a GatewayClass with controllerName: "
+            "trilithon.dev/gateway-controller"
+        )
+    answer = trilithon("explain", shop, "GET", "http://shop.test:8080/").stdout
+    assert f"no Gateway of ours has a listener; Gateway infra/gw: {said}; write gatewayClassName: trilithon" in answer

@@ -103,6 +103,15 @@ def test_a_misspelt_class() -> None:
     )
 
 
+def test_a_missing_class_is_not_answered_with_one_of_another_controller() -> None:
+    theirs = (
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: theirs}\n"
+        "spec: {controllerName: example.com/another}\n"
+    )
+    named = gateway().replace("gatewayClassName: trilithon", "gatewayClassName: thiers")
+    assert hint("ClassNotFound", named, theirs) == "the classes are: trilithon"
+
+
 def test_a_namespace_that_is_not_allowed_is_told_where_to_allow_it() -> None:
     texts = (gateway(listener="allowedRoutes: {namespaces: {from: Same}}"), service("web"))
     found = hint("NamespaceNotAllowed", *texts, route("name: web, port: 80"))

@@ -19,6 +19,7 @@ from trilithon.pipeline import SOURCES
 from trilithon.resources.meta import GATEWAY_GROUP, TRILITHON_GROUP, Key
 from trilithon.resources.policies import ReferenceGrant
 from trilithon.resources.problem import Problem
+from trilithon.status.class_ import CLASS_STATUS
 
 # More names than this are no help.
 MOST_NAMES = 6
@@ -202,7 +203,8 @@ def _section_not_found(engine: Engine, problem: Problem) -> str:
 
 def _class_not_found(engine: Engine, problem: Problem) -> str:
     name = field_at(resource_of(engine, problem.key), problem.path)
-    names = [key.name for key in engine.rows(CLASSES)]
+    # One that nothing here serves would be no better than one that is missing.
+    names = [key.name for key in engine.rows(CLASSES) if engine.row(CLASS_STATUS, key) is not None]
     if not isinstance(name, str) or not names:
         return ""
     meant = _close(name, names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ from trilithon.model.listener import Listener
 from trilithon.model.route_mistakes import LISTENER_NOT_SERVING
 from trilithon.model.settings import Settings
 from trilithon.model.tables import IDLE, LISTENERS
+from trilithon.status.problems import GATEWAY_PROBLEMS
 from trilithon.translate.isolation import owner, told_apart
 
 PROTOCOL_OF_SCHEME = {"http": "HTTP", "https": "HTTPS"}
@@ -43,7 +44,9 @@ def find_listener(engine: Engine, settings: Settings, request: Request, name: st
     protocol = PROTOCOL_OF_SCHEME[request.scheme]
     served = [item for item in candidates if item.serves and item.protocol == protocol]
     if not served:
-        return Decision(outcome="no-listener", status=None, reason=_why_none(everything, candidates, request, name))
+        return Decision(
+            outcome="no-listener", status=None, reason=_why_none(engine, everything, candidates, request, name)
+        )
     picked: Listener | None = None
     if protocol == "HTTPS":
         picked = owner(served, request.server_name)
@@ -129,8 +132,18 @@ def _names_of(listener: Listener) -> tuple[str, str, str]:
     return (short, f"{gateway.name}/{short}", f"{gateway.namespace}/{gateway.name}/{short}")
 
 
+def _strangers(engine: Engine) -> Iterable[str]:
+    """Why the first Gateway there is is none of ours."""
+    for key, found in sorted(engine.rows(GATEWAY_PROBLEMS).items())[:1]:
+        yield f"{key}: {found.items[0].message}; {found.items[0].hint}"
+
+
 def _why_none(
-    everything: Sequence[Listener], candidates: Sequence[Listener], request: Request, name: str | None
+    engine: Engine,
+    everything: Sequence[Listener],
+    candidates: Sequence[Listener],
+    request: Request,
+    name: str | None,
 ) -> str:
     idle = next((item for item in candidates if not item.serves and item.problems), None)
     if idle is not None:
@@ -140,6 +153,6 @@ def _why_none(
         speaks = " and ".join(sorted({item.protocol for item in candidates}))
         return f"{there} speaks {speaks}, and the URL says {request.scheme}"
     if not everything:
-        return "no Gateway of ours has a listener"
+        return "; ".join(("no Gateway of ours has a listener", *_strangers(engine)))
     ports = ", ".join(str(port) for port in sorted({item.port for item in everything if item.serves}))
     return f"no listener has port {request.port}; the ports: {ports or 'none serves'}"

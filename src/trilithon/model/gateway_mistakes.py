@@ -27,6 +27,14 @@ CLASS_NOT_FOUND = Mistake(
     "create the GatewayClass, or use the class trilithon",
     severity="warning",
 )
+CLASS_OF_ANOTHER = Mistake(
+    "ClassOfAnother",
+    "",
+    "",
+    "GatewayClass {name} belongs to the controller {controller}, so nothing here serves this Gateway",
+    "write gatewayClassName: trilithon, or name a GatewayClass with controllerName: {ours}",
+    severity="warning",
+)
 CLASS_NOT_ACCEPTED = Mistake(
     "ClassNotAccepted",
     "",
@@ -124,6 +132,14 @@ TLS_NO_CERTIFICATES = Mistake(
     "Programmed",
     "Invalid",
     "no certificate of this listener can be used",
+)
+CERTIFICATE_OTHER_NAMES = Mistake(
+    "CertificateForOtherNames",
+    "",
+    "",
+    "no certificate is good for the hostname {hostname}, so clients will refuse the connection; it has {names}",
+    "use a certificate with {hostname} among its names (subjectAltName)",
+    severity="warning",
 )
 TLS_OPTION_UNSUPPORTED = Mistake(
     "TLSOptionUnsupported",

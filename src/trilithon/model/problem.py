@@ -6,7 +6,7 @@ A mistake becomes a ``Problem`` with ``MISTAKE.at(key, path, word=...)``. The st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from trilithon.model import gateway_mistakes, mistake, route_mistakes
 from trilithon.model.mistake import Mistake
@@ -27,6 +27,12 @@ def condition_of(problem: Problem) -> str:
     """
     entry = CATALOGUE.get(problem.code)
     return entry.condition if entry else ""
+
+
+def causes_of(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """A listener's problems without what follows from others: with every certificate refused, none is left to use."""
+    refused = any(".certificateRefs[" in problem.path for problem in problems)
+    return tuple(each for each in problems if not (refused and each.code == gateway_mistakes.TLS_NO_CERTIFICATES.code))
 
 
 def reason_of(problem: Problem) -> str:

@@ -11,8 +11,9 @@ class Settings(Struct, frozen=True):
     """The surroundings that translation has to know.
 
     ``address`` is where Envoy binds; ``port_offset`` is added to every listener's port. ``shared_address`` says that
-    all Gateways bind that one address, so that two of them cannot have one port. ``private_backends`` allows loopback
-    and link-local endpoints: right where the files are the operator's own, wrong in a cluster.
+    all Gateways bind that one address, so that two of them cannot have one port, and no other controller serves any.
+    ``private_backends`` allows loopback and link-local endpoints: right where the files are the operator's own, wrong
+    in a cluster.
     """
 
     controller_name: str = CONTROLLER_NAME

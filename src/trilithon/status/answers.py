@@ -51,6 +51,9 @@ def _of_port(settings: Settings, listener: Listener, message: str) -> Problem:
         remedy = f"start with --port-offset 8000 to serve port {bound} at {bound + 8000}, or grant CAP_NET_BIND_SERVICE"
     elif "Address already in use" in message:
         why, remedy = "another process has it", "stop that process, or start with another --port-offset"
+    elif "Cannot assign requested address" in message:
+        why = f"the address {settings.address} is not one of this machine's"
+        remedy = "start with --address 127.0.0.1, or 0.0.0.0 for all addresses of this machine"
     else:
         why, remedy = message, "check --address"
     return mistakes.PORT_NOT_BOUND.at(gateway, f"{listener.path}.port", bound=bound, why=why, remedy=remedy)

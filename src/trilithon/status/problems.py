@@ -9,16 +9,17 @@ from msgspec import Struct
 from trilithon.incremental import Read, Table
 from trilithon.model.attachment import Attachments
 from trilithon.model.backend import Backend, BackendKey
+from trilithon.model.problem import causes_of
 from trilithon.model.route_mistakes import BACKEND_REFUSED
 from trilithon.model.rule import Forward, Rule, Rules
 from trilithon.model.settings import Settings
-from trilithon.model.tables import ATTACHMENTS, LISTENERS, REFUSED_BACKENDS, RULES, UNSERVED
+from trilithon.model.tables import ATTACHMENTS, CLASSES, LISTENERS, REFUSED_BACKENDS, RULES, UNSERVED
 from trilithon.resources.gateways import Gateway, GatewayClass
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.resources.routes import Route
 from trilithon.status.gateway import GATEWAY_STATUS
-from trilithon.translate.classes import class_problems, is_ours
+from trilithon.translate.classes import class_key, class_of_another, class_problems, is_ours
 
 
 class Problems(Struct, frozen=True, gc=False):
@@ -38,16 +39,19 @@ def class_problems_of(settings: Settings, read: Read, class_: GatewayClass) -> P
     return _problems(class_.key, class_problems(class_) if is_ours(settings, class_) else ())
 
 
-def gateway_problems_of(read: Read, gateway: Gateway) -> Problems | None:
+def gateway_problems_of(settings: Settings, read: Read, gateway: Gateway) -> Problems | None:
     """What is wrong with a Gateway and its listeners, what the running Envoy refused included."""
     unserved = read.one(UNSERVED, gateway.key)
     if unserved is not None:
         return _problems(gateway.key, (unserved,))
+    class_ = read.one(CLASSES, class_key(gateway))
+    if class_ is not None and (foreign := class_of_another(settings, gateway, class_)) is not None:
+        return _problems(gateway.key, (foreign,))
     listeners = read.one(LISTENERS, gateway.key)
     status = read.one(GATEWAY_STATUS, gateway.key)
     if listeners is None or status is None:
         return None
-    written = tuple(problem for item in listeners.items for problem in item.problems)
+    written = tuple(problem for item in listeners.items for problem in causes_of(item.problems))
     return _problems(gateway.key, (*listeners.problems, *written, *status.problems))
 
 

@@ -119,6 +119,16 @@ def _private_key(pem: bytes) -> PrivateKeyTypes:
         raise _UnusableError(f"data[{KEY_ENTRY}]", f"{KEY_ENTRY} is not a PEM private key") from None
 
 
+def serves_name(name: str, hostname: str) -> bool:
+    """Whether a name of a certificate is good for a hostname, or for some hostname of a pattern.
+
+    A wildcard stands for one label here (RFC 6125, 6.4.3), for any number of them in a listener's hostname.
+    """
+    if hostname.startswith("*."):
+        return name.endswith(hostname[1:])
+    return name in (hostname, f"*.{hostname.partition('.')[2]}")
+
+
 def _names(leaf: x509.Certificate) -> tuple[str, ...]:
     """DNS names the certificate is good for: those of the SAN, else the common name (RFC 6125, 6.4.4)."""
     try:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from trilithon.incremental import Read
-from trilithon.model.gateway_mistakes import CLASS_NOT_ACCEPTED, CLASS_NOT_FOUND, CLASS_PARAMETERS
+from trilithon.model.gateway_mistakes import (
+    CLASS_NOT_ACCEPTED,
+    CLASS_NOT_FOUND,
+    CLASS_OF_ANOTHER,
+    CLASS_PARAMETERS,
+)
 from trilithon.model.settings import Settings
 from trilithon.model.tables import CLASSES
 from trilithon.resources.gateways import Gateway, GatewayClass
@@ -35,6 +40,19 @@ def our_gateway(settings: Settings, read: Read, gateway: Gateway) -> Gateway | N
 def class_key(gateway: Gateway) -> Key:
     """Key of the class that a Gateway names."""
     return Key("GatewayClass", "", gateway.spec.gateway_class_name)
+
+
+def class_of_another(settings: Settings, gateway: Gateway, class_: GatewayClass) -> Problem | None:
+    """The warning for a Gateway of another controller's class, where no other controller is around to serve it."""
+    if is_ours(settings, class_) or not settings.shared_address:
+        return None
+    return CLASS_OF_ANOTHER.at(
+        gateway.key,
+        "spec.gatewayClassName",
+        name=class_.key.name,
+        controller=class_.spec.controller_name,
+        ours=settings.controller_name,
+    )
 
 
 def unserved(settings: Settings, read: Read, gateway: Gateway) -> Problem | None:

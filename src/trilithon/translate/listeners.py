@@ -16,7 +16,7 @@ from trilithon.model.tables import CERTIFICATES
 from trilithon.resources.gateways import Gateway, GatewayListener
 from trilithon.resources.meta import GATEWAY_GROUP, Key, SecretObjectReference
 from trilithon.resources.problem import Problem
-from trilithon.translate.certificates import secret_key
+from trilithon.translate.certificates import secret_key, serves_name
 from trilithon.translate.isolation import told_apart
 from trilithon.translate.references import permitted
 from trilithon.translate.selectors import malformed
@@ -24,6 +24,8 @@ from trilithon.translate.selectors import malformed
 # Kinds of routes by protocol (api: ProtocolType); a protocol that is here is supported.
 KINDS_BY_PROTOCOL: dict[str, tuple[str, ...]] = {"HTTP": ("HTTPRoute",), "HTTPS": ("HTTPRoute",)}
 # Protocols the API knows; anything else is a domain-prefixed name of somebody else's.
+# More names of a certificate than this are no help.
+MOST_NAMES = 6
 KNOWN_PROTOCOLS = ("HTTP", "HTTPS", "TLS", "TCP", "UDP")
 HIGHEST_PORT = 65535
 
@@ -150,11 +152,24 @@ def _certificates(
             usable.append(found)
     if not usable:
         problems.append(mistakes.TLS_NO_CERTIFICATES.at(gateway.key, f"{path}.tls.certificateRefs"))
+    problems.extend(_hostname_uncovered(read, gateway, spec, usable, path))
     problems.extend(
         mistakes.TLS_OPTION_UNSUPPORTED.at(gateway.key, f"{path}.tls.options[{option}]", option=option)
         for option in sorted(spec.tls.options or ())
     )
     return tuple(usable), problems
+
+
+def _hostname_uncovered(
+    read: Read, gateway: Gateway, spec: GatewayListener, usable: Sequence[Key], path: str
+) -> Iterable[Problem]:
+    certificates = [read.one(CERTIFICATES, key) for key in usable]
+    names = sorted({name for each in certificates if each is not None for name in each.names})
+    if usable and spec.hostname and not any(serves_name(name, spec.hostname) for name in names):
+        shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if names[MOST_NAMES:] else "")
+        yield mistakes.CERTIFICATE_OTHER_NAMES.at(
+            gateway.key, f"{path}.tls.certificateRefs", hostname=spec.hostname, names=shown or "no names"
+        )
 
 
 def _certificate(read: Read, gateway: Gateway, ref: SecretObjectReference, path: str) -> Key | Problem:
