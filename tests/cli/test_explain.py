@@ -111,6 +111,7 @@ def test_a_service_without_endpoints_is_told_what_it_lacks(shop: Path) -> None:
     ("arguments", "said"),
     [
         (("GET", "shop.test/"), "write http://host:port/path"),
+        (("GET", "wss://shop.test/"), "write https://shop.test/"),
         (("G ET", "http://shop.test/"), "is not a method"),
         (("GET", "http://shop.test:8080/", "-H", "Host"), "write 'name: value'"),
         (("GET", "http://shop.test:8080/", "--listener", "x"), "the listeners: infra/gw/http"),
@@ -136,3 +137,59 @@ def test_a_folder_of_100_routes_takes_well_under_a_second(shop: Path) -> None:
     answer = json_of("explain", shop, "GET", "http://shop-42.test:8080/")
     assert answer["route"] == "HTTPRoute shop/web-42"
     assert time.process_time() - started < 1
+
+
+def test_connect_has_no_path_to_match(shop: Path) -> None:
+    answer = json_of("explain", shop, "CONNECT", "http://shop.test:8080/a%2fb")
+    assert (answer["outcome"], answer["status"], answer["listener"], answer["backends"]) == (
+        "no-route",
+        404,
+        "http",
+        [],
+    )
+    assert "-> 404  CONNECT asks for a tunnel" in trilithon("explain", shop, "CONNECT", "http://shop.test:8080").stdout
+    assert json_of("explain", shop, "CONNECT", "http://shop.test:8080", "-H", "a_b: 1")["status"] == 400
+
+
+LIMITS = """\
+    - name: home
+      timeouts: {request: 5s, backendRequest: 500ms}
+      retry: {attempts: 2, codes: [503]}
+"""
+
+
+def test_limits_and_attempts_are_told(shop: Path) -> None:
+    (shop / "shop.yaml").write_text((shop / "shop.yaml").read_text().replace("    - name: home\n", LIMITS))
+    lines = trilithon("explain", shop, "GET", "http://shop.test:8080/").stdout.splitlines()
+    assert "   Timeout   5 s for the whole answer, 500 ms for each attempt" in lines
+    assert "   Retry     2 times, on 503 and where no backend can be reached" in lines
+
+
+CORS = """\
+    - name: home
+      filters: [{type: CORS, cors: {allowOrigins: ["https://*.ok.test"], allowMethods: [PUT], allowHeaders: [x-a]}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        ("https://a.ok.test", "origin https://a.ok.test is allowed"),
+        (
+            "https://no.test",
+            "origin https://no.test is not allowed (allowed: https://*.ok.test): no Access-Control-Allow-Origin",
+        ),
+    ],
+)
+def test_an_origin_is_told_whether_it_is_allowed(shop: Path, origin: str, said: str) -> None:
+    (shop / "shop.yaml").write_text((shop / "shop.yaml").read_text().replace("    - name: home\n", CORS))
+    asked = ("http://shop.test:8080/", "-H", f"origin: {origin}")
+    assert f"   CORS      {said}" in trilithon("explain", shop, "GET", *asked).stdout.splitlines()
+    preflight = trilithon("explain", shop, "OPTIONS", *asked, "-H", "access-control-request-method: PUT").stdout
+    assert f"-> 200  CORS preflight, answered by the Gateway: {said}" in preflight
+    assert ("with methods PUT, headers x-a" in preflight) == ("not" not in said)
+
+
+def test_no_origin_no_cors(shop: Path) -> None:
+    (shop / "shop.yaml").write_text((shop / "shop.yaml").read_text().replace("    - name: home\n", CORS))
+    assert "CORS" not in trilithon("explain", shop, "GET", "http://shop.test:8080/").stdout

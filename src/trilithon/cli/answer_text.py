@@ -78,7 +78,7 @@ def _head(decision: Decision) -> Iterator[str]:
     elif decision.outcome == "redirect":
         yield f"{arrow} {status}  Location: {printable(decision.location or '')}"
     elif decision.outcome == "no-listener":
-        yield f"{arrow} nobody listens: {decision.reason}"
+        yield f"{arrow} nobody listens: {printable(decision.reason)}"
     else:
         yield f"{arrow} {status}  {printable(_reason(decision))}"
 
@@ -119,7 +119,7 @@ class _Way:
 
     def lines(self) -> list[str]:
         """All of them, places in a column where that is not far away."""
-        rows = [*self._gateway(), *self._rule(), *self._backends(), *self._forwarded()]
+        rows = [*self._gateway(), *self._rule(), *self._terms(), *self._backends(), *self._forwarded()]
         lost = self._lost()
         return [*_laid_out(rows), *_laid_out(lost), *self._more()]
 
@@ -151,6 +151,11 @@ class _Way:
             label = "Backend" if ".backendRefs" in decision.problem.path else "Problem"
             yield label, decision.problem.message, self._place(decision.problem.key, decision.problem.path)
             yield from self._hint(decision.problem)
+
+    def _terms(self) -> Iterator[Row]:
+        terms = self._decision.terms
+        rows = (("Timeout", terms.timeout), ("Retry", terms.retry), ("CORS", terms.cors))
+        yield from ((label, text, "") for label, text in rows if text)
 
     def _backends(self) -> Iterator[Row]:
         for share in self._decision.backends:

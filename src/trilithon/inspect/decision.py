@@ -27,6 +27,17 @@ class Forwarded(Struct, frozen=True):
     mirrors: tuple[str, ...] = ()
 
 
+class Terms(Struct, frozen=True):
+    """How a request is forwarded, in words: limits of time, attempts, and what the Origin header brings about.
+
+    Empty where nothing is limited, nothing is tried again, or no Origin was sent.
+    """
+
+    timeout: str = ""
+    retry: str = ""
+    cors: str = ""
+
+
 class BackendShare(Struct, frozen=True):
     """One backend of the winning rule. ``status`` is what its share of requests gets without reaching an endpoint.
 
@@ -77,4 +88,5 @@ class Decision(Struct, frozen=True):
     location: str | None = None
     request: Forwarded | None = None
     problem: Problem | None = None
+    terms: Terms = Terms()
     lost: tuple[Lost, ...] = ()

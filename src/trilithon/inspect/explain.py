@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from trilithon.incremental import Engine
 from trilithon.inspect.answer import forwarded, location
-from trilithon.inspect.decision import BackendShare, Decision, Lost
+from trilithon.inspect.decision import BackendShare, Decision, Lost, Terms
 from trilithon.inspect.listening import describe, find_listener
 from trilithon.inspect.matching import failed_condition, path_condition
 from trilithon.inspect.request import Request, canonical_path, has_escaped_slash
+from trilithon.inspect.terms import cors_of, cors_text, is_preflight, terms_of
 from trilithon.model.backend import BackendKey
 from trilithon.model.listener import HostKey, Listener
 from trilithon.model.problem import reason_of
@@ -22,6 +23,12 @@ from trilithon.resources.meta import Key
 from trilithon.translate.hostnames import specificity, wider
 from trilithon.translate.precedence import Rank, rank, why_later
 from trilithon.xds.tables import BY_HOST
+
+_NO_TUNNEL = Decision(
+    outcome="no-route",
+    status=404,
+    reason="CONNECT asks for a tunnel and has no path, and every rule matches by path: no route takes it",
+)
 
 
 class _Candidate(Struct, frozen=True):
@@ -71,6 +78,7 @@ def explain(translation: Translation, request: Request, listener: str | None = N
         rule_name=winner.rule.name,
         match=winner.match.index,
         match_text=describe_match(winner.match),
+        terms=terms_of(winner.rule, request) if decision.outcome in {"forward", "redirect"} else Terms(),
         lost=tuple(lost),
     )
 
@@ -80,6 +88,9 @@ def _refused_at_the_edge(request: Request) -> Decision | None:
     if any("_" in name for name, _ in request.headers):
         name = next(name for name, _ in request.headers if "_" in name)
         return Decision(outcome="direct", status=400, reason=f"the header name {name} has an underscore")
+    if request.method == "CONNECT":
+        # What a client sends then has no path, whatever the URL says.
+        return _NO_TUNNEL
     if "%00" in request.path:
         return Decision(outcome="direct", status=400, reason="the path has an escaped zero byte")
     if has_escaped_slash(request.path):
@@ -188,8 +199,10 @@ def _outcome(
     engine: Engine, settings: Settings, winner: _Candidate, request: Request, path: str, listener: Listener
 ) -> Decision:
     rule, action = winner.rule, winner.rule.action
-    if _is_preflight(rule.filters, request):
-        return Decision(outcome="direct", status=200, reason="CORS preflight, answered by the Gateway")
+    cors = cors_of(rule)
+    if cors is not None and is_preflight(cors, request):
+        reason = f"CORS preflight, answered by the Gateway: {cors_text(cors, request)}"
+        return Decision(outcome="direct", status=200, reason=reason)
     if isinstance(action, Refuse):
         why = action.problem
         reason = f"{reason_of(why)}: {why.message}" if why else "the rule has no backend"
@@ -214,15 +227,6 @@ def _outcome(
 
 
 NO_ENDPOINTS = 503
-
-
-def _is_preflight(filters: Filters, request: Request) -> bool:
-    return (
-        filters.cors is not None
-        and request.method == "OPTIONS"
-        and request.header("origin") is not None
-        and request.header("access-control-request-method") is not None
-    )
 
 
 def _share(engine: Engine, gateway: Key, rule: Rule, share: Share, action: Forward) -> BackendShare:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+_WEB_SOCKETS = {"ws": "http", "wss": "https"}
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 
 
@@ -52,6 +53,11 @@ def parse(method: str, url: str, headers: Iterable[str] = ()) -> Request:
         port = parts.port
     except ValueError as error:
         raise BadRequestError(f"{url!r} is not a URL: {error}") from None
+    if parts.scheme in _WEB_SOCKETS:
+        raise BadRequestError(
+            f"{url!r}: a WebSocket begins as a request of {_WEB_SOCKETS[parts.scheme]}; "
+            f"write {_WEB_SOCKETS[parts.scheme]}:{url.partition(':')[2]}"
+        )
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise BadRequestError(f"{url!r} is not a URL of http or https; write http://host:port/path")
     pairs = [_header(text) for text in headers]
@@ -66,7 +72,8 @@ def parse(method: str, url: str, headers: Iterable[str] = ()) -> Request:
     return Request(
         method=method,
         scheme=parts.scheme,
-        server_name=parts.hostname.lower(),
+        # Clients ask TLS for the name without the dot that ends it (RFC 6066, 3).
+        server_name=parts.hostname.lower().removesuffix("."),
         port=port if port is not None else DEFAULT_PORTS[parts.scheme],
         host=host,
         authority=authority,
