@@ -99,12 +99,18 @@ class Overview(Struct, frozen=True):
 
 
 def url_of(settings: Settings, listener: Listener) -> str:
-    """Where a client reaches a listener from this machine; its hostname where it has exactly one."""
+    """Where a client reaches a listener from this machine: its hostname, of a wildcard one that it covers.
+
+    No other name would do: what asks for an address asks for no hostname at all.
+    """
     scheme = "https" if listener.protocol == "HTTPS" else "http"
-    named = not listener.hostname.startswith("*")
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - nothing is bound here
     address = f"[{settings.address}]" if ":" in settings.address else settings.address
-    host = listener.hostname if named else everywhere.get(settings.address, address)
+    host = listener.hostname
+    if host == "*":
+        host = everywhere.get(settings.address, address)
+    elif host.startswith("*."):
+        host = f"anything{host[1:]}"
     port = settings.bound_port(listener.port)
     return f"{scheme}://{host}" + ("/" if port == STANDARD_PORTS[listener.protocol] else f":{port}/")
 
