@@ -41,6 +41,9 @@ def test_the_program_without_a_command_shows_the_commands() -> None:
         (("check", ".", "--stric"), "--strict"),
         (("run", ".", "--address", "localhost"), "is not an IP address"),
         (("run", ".", "--port-offset", "-1"), "0<=x<=65534"),
+        (("translate", ".", "--port-offset", "70000"), "0<=x<=65534"),
+        (("translate", ".", "--address", "localhost"), "is not an IP address"),
+        (("explain", ".", "GET", "http://a/", "--port-offset", "-1"), "0<=x<=65534"),
         (("why", ".", "Pod", "a/b"), "the kinds are GatewayClass, Gateway, HTTPRoute"),
         (("echo", "0"), "1<=x<=65535"),
     ],
@@ -135,3 +138,52 @@ def test_a_real_process_ends_with_the_status_of_the_command(shop: Path) -> None:
     assert "\x1b" not in result.stdout
     wrong = subprocess.run([*program, "check"], capture_output=True, text=True, check=False, timeout=60)
     assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1)
+
+
+def test_a_path_that_cannot_be_looked_at_is_one_line() -> None:
+    line = refusal("check", "x" * 300, status=3)
+    assert line.endswith("x cannot be read: File name too long")
+
+
+@pytest.mark.parametrize("command", ["check", "translate", "graph"])
+def test_a_full_disk_is_one_line(shop: Path, command: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "trilithon", command, str(shop)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (result.returncode, result.stderr) == (
+        3,
+        "trilithon: the output cannot be written: No space left on device\n",
+    )
+
+
+def test_a_reader_that_goes_away_is_no_mistake(shop: Path) -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-m", "trilithon", "translate", str(shop), "-o", "xds"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert program.stdout is not None
+    program.stdout.close()
+    assert program.stderr is not None
+    assert program.stderr.read() == b""
+    program.stderr.close()
+    program.wait(30)
+
+
+def test_the_version_as_other_programs_tell_it() -> None:
+    assert trilithon("--version").stdout == f"trilithon {__version__}\n"
+
+
+def test_the_next_step_of_init_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    folder = tmp_path / "my site"
+    assert f"next: trilithon run '{folder}' --demo-backends\n" in trilithon("init", folder).stdout
+
+
+def test_what_was_shown_is_not_called_free_of_mistakes() -> None:
+    for command in ("translate", "why", "graph"):
+        assert "\n  0  it worked\n" in trilithon(command, "-h").stdout

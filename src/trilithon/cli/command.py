@@ -9,14 +9,20 @@ from typing import Any, TypeVar
 
 import click
 
+from trilithon.cli.main import EnvironmentLacks
+
 F = TypeVar("F", bound=Callable[..., Any])
 
+PORT_OFFSETS = click.IntRange(0, 65534)
+
 EXIT_STATUS = {
-    0: "it worked, and nothing is wrong",
+    0: "it worked",
     1: "problems were found",
     2: "the command was used wrongly",
     3: "Envoy, or something else around the program, is missing",
 }
+
+UNUSABLE = "a path cannot be read, or the output cannot be written"
 
 
 class Command(click.Command):
@@ -27,7 +33,7 @@ class Command(click.Command):
     ) -> None:
         super().__init__(*args, **more)
         self.examples = tuple(examples)
-        self.exits = {0: EXIT_STATUS[0], 2: EXIT_STATUS[2]} if exits is None else exits
+        self.exits = {3: UNUSABLE} | ({0: EXIT_STATUS[0], 2: EXIT_STATUS[2]} if exits is None else exits)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what comes after the options."""
@@ -47,10 +53,14 @@ class Manifests(click.Path):
         super().__init__(exists=False, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path, or a refusal with its mend."""
+        """The path, or a refusal with its mend. Raises EnvironmentLacks where nobody may look."""
         path = Path(value)
-        if not path.exists():
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
             self.fail(f"{value} does not exist: name a folder or a file of manifests", param, ctx)
+        except OSError as error:
+            raise EnvironmentLacks(f"{value} cannot be read: {error.strerror}") from error
         return path
 
 

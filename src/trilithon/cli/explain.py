@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from trilithon.cli.command import Command, output, paths
+from trilithon.cli.command import PORT_OFFSETS, Command, output, paths
 
 
 @click.command(
@@ -24,7 +24,7 @@ from trilithon.cli.command import Command, output, paths
 @click.argument("url")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the request.")
 @click.option("--listener", metavar="NAME", help="Ask this listener ([[NAMESPACE/]GATEWAY/]NAME), not the URL's port.")
-@click.option("--port-offset", default=0, help="The offset that the ports are served at.")
+@click.option("--port-offset", type=PORT_OFFSETS, default=0, help="The offset that the ports are served at.")
 @output("text", "json")
 def command(  # noqa: PLR0913, PLR0917 - click passes every option
     paths: Sequence[Path],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 from pathlib import Path
 
@@ -24,17 +25,17 @@ def command(directory: Path) -> int:
 
     DIR is made where it does not exist. One that holds anything is left alone.
     """
-    if directory.exists() and not directory.is_dir():
-        raise click.UsageError(f"{directory} is a file; name a new folder")
-    if directory.is_dir() and any(directory.iterdir()):
-        raise click.UsageError(f"{directory} is not empty; name a new folder")
     starter = resources.files("trilithon.cli") / "starter"
     try:
+        if directory.exists() and not directory.is_dir():
+            raise click.UsageError(f"{directory} is a file; name a new folder")
+        if directory.is_dir() and any(directory.iterdir()):
+            raise click.UsageError(f"{directory} is not empty; name a new folder")
         directory.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             (directory / name).write_text((starter / name).read_text())
     except OSError as error:
         raise EnvironmentLacks(f"{error.filename} cannot be written: {error.strerror}") from error
     click.echo(f"wrote {', '.join(str(directory / name) for name in FILES)}")
-    click.echo(f"next: trilithon run {directory} --demo-backends")
+    click.echo(f"next: trilithon run {shlex.quote(str(directory))} --demo-backends")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
+
+from trilithon import __version__
 
 # Command -> what it does, in a line. The code is in trilithon.cli.<command>, as ``command``; "-" becomes "_".
 COMMANDS = {
@@ -75,9 +78,26 @@ class Program(click.Group):
         except click.ClickException as error:
             click.echo(one_line(error), err=True)
             sys.exit(error.exit_code)
+        except OSError as error:
+            if error.filename is not None or error.errno not in _FULL:
+                raise
+            _give_up_output()
+            click.echo(f"trilithon: the output cannot be written: {error.strerror}", err=True)
+            sys.exit(ENVIRONMENT)
         except (click.Abort, KeyboardInterrupt):
             sys.exit(INTERRUPTED)
         sys.exit(status if isinstance(status, int) else OK)
+
+
+# What a disk answers that takes no more.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def _give_up_output() -> None:
+    """Let what is left of the output go nowhere: the interpreter would try once more at its end, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 # Where the command's name is taken by another module.
@@ -106,5 +126,6 @@ def _example(context: click.Context | None) -> str:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Example: trilithon run examples/hello --demo-backends",
 )
+@click.version_option(__version__, message="trilithon %(version)s")
 def main() -> None:
     """Serve the Kubernetes Gateway API from a folder of YAML, with Envoy, and explain every answer."""

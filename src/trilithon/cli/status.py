@@ -10,6 +10,7 @@ import click
 
 from trilithon.cli.command import EXIT_STATUS, Command, Manifests, output
 from trilithon.cli.main import EnvironmentLacks
+from trilithon.cli.printing import printable
 
 if TYPE_CHECKING:
     from trilithon.inspect.overview import Overview
@@ -66,12 +67,26 @@ def _live(pid: int | None) -> Overview:
             "no trilithon of this user runs; start one with trilithon run PATH, or give PATH here, too"
         )
     if pid is None and len(sockets) > 1:
-        raise click.UsageError(f"{_running(sockets)}: choose one with --pid")
+        raise click.UsageError(f"{_with_paths(sockets)}: choose one with --pid")
     socket = sockets[pid if pid is not None else next(iter(sockets))]
     try:
         return ask(socket)
     except (OSError, ValueError) as error:
         raise EnvironmentLacks(f"the process {socket.parent.name} does not answer: {error}") from error
+
+
+def _with_paths(sockets: dict[int, Path]) -> str:
+    """Which process is which."""
+    from trilithon.cli.control_client import ask
+
+    known = []
+    for pid, socket in sockets.items():
+        try:
+            served = printable(", ".join(ask(socket).paths))
+        except (OSError, ValueError):
+            served = "does not answer"
+        known.append(f"{pid} ({served})")
+    return f"running: {', '.join(known)}"
 
 
 def _running(sockets: dict[int, Path]) -> str:

@@ -56,7 +56,7 @@ def _gateway(gateway: GatewayView) -> tuple[str, str, str]:
 def _envoy(envoy: EnvoyView | None) -> str:
     if envoy is None:
         return "-"
-    state = f"{envoy.connected} connected, wanted {envoy.wanted}, acknowledged {envoy.acknowledged}"
+    state = f"{envoy.connected} connected, {envoy.acknowledged} of {envoy.wanted} resources acknowledged"
     return state + (f", refused {'; '.join(envoy.rejected)}" if envoy.rejected else "")
 
 

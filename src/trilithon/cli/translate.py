@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from trilithon.cli.command import Command, output, paths
+from trilithon.cli.command import PORT_OFFSETS, Address, Command, output, paths
 
 
 @click.command(
@@ -20,8 +20,12 @@ from trilithon.cli.command import Command, output, paths
 )
 @paths
 @output("summary", "status", "xds")
-@click.option("--address", default="127.0.0.1", show_default=True, help="The address that Envoy would bind.")
-@click.option("--port-offset", default=0, show_default=True, help="What would be added to every port.")
+@click.option(
+    "--address", type=Address(), default="127.0.0.1", show_default=True, help="The address that Envoy would bind."
+)
+@click.option(
+    "--port-offset", type=PORT_OFFSETS, default=0, show_default=True, help="What would be added to every port."
+)
 def command(paths: Sequence[Path], output: str, address: str, port_offset: int) -> int:
     """Print what the manifests in PATH... become, as a healthy Envoy would have it a moment later.
 
