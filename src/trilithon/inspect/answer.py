@@ -29,7 +29,7 @@ def location(
     """The Location of a redirect (HTTPRequestRedirectFilter: port inference, default ports left out)."""
     scheme = redirect.scheme or request.scheme
     host = redirect.hostname or without_port(request.authority)
-    port = location_port(redirect, request.scheme, settings.bound_port(listener.port))
+    port = location_port(settings, redirect, request.scheme, listener.port)
     shown = "" if port is None else f":{port}"
     target = edited_path(redirect.path, match, path)
     query = f"?{request.query}" if request.query is not None and "?" not in target else ""

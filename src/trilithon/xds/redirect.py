@@ -9,6 +9,7 @@ from envoy.extensions.filters.http.lua.v3.lua_pb2 import LuaPerRoute
 
 from trilithon.model.listener import RouteTableKey
 from trilithon.model.rule import Match, PathEdit, Redirect
+from trilithon.model.settings import Settings
 
 # Envoy keeps the port of the request's Host header, unless another one is named, and then writes it even where it is
 # the scheme's own. No route action leaves the port out, and no other filter may touch the Host.
@@ -32,6 +33,7 @@ _CODES = {
     308: RedirectAction.PERMANENT_REDIRECT,
 }
 _WELL_KNOWN = {"http": 80, "https": 443}
+_LAST_PORT = 65535
 
 
 def fill_redirect(target: RedirectAction, redirect: Redirect, match: Match) -> None:
@@ -65,25 +67,35 @@ def fill_prefix(target: RedirectAction | RouteAction, edit: PathEdit, match: Mat
         target.regex_rewrite.substitution = "/"
 
 
-def location_port(redirect: Redirect, scheme: str, port: int) -> int | None:
+def location_port(settings: Settings, redirect: Redirect, scheme: str, port: int) -> int | None:
     """The port to write into Location, None for no port.
 
-    ``scheme`` and ``port`` are the listener's, as clients see them. "If no port is specified, the redirect port MUST be
+    ``scheme`` is the listener's, ``port`` as the Gateway writes it. "If no port is specified, the redirect port MUST be
     derived using the following rules", and "Implementations SHOULD NOT add the port number in the Location header"
     where it is the scheme's own (HTTPRequestRedirectFilter.port).
     """
     usual = _WELL_KNOWN[redirect.scheme or scheme]
-    inferred = usual if redirect.scheme else port
-    named = redirect.port or inferred
+    named = redirect.port or _inferred(settings, redirect, usual, port)
     return None if named == usual else named
 
 
-def closed(routes: tuple[bytes, ...], redirect: Redirect, table: RouteTableKey, port: int) -> tuple[bytes, ...]:
-    """Encoded redirects completed for a route table on a port, as clients see it.
+def _inferred(settings: Settings, redirect: Redirect, usual: int, port: int) -> int:
+    if redirect.scheme is None:
+        return settings.bound_port(port)
+    # Another host's ports are not moved. On this one, what a Gateway has at the scheme's own port is found at the
+    # moved one, where there is such a port.
+    moved = settings.bound_port(usual)
+    return moved if redirect.hostname is None and moved <= _LAST_PORT else usual
+
+
+def closed(
+    settings: Settings, routes: tuple[bytes, ...], redirect: Redirect, table: RouteTableKey
+) -> tuple[bytes, ...]:
+    """Encoded redirects completed for a route table.
 
     Protobuf merges a message field that is written twice, so the port is appended, and nothing is encoded again.
     """
-    named = location_port(redirect, "https" if table.scope else "http", port)
+    named = location_port(settings, redirect, "https" if table.scope else "http", table.port)
     if named is not None:
         missing = Route(redirect=RedirectAction(port_redirect=named)).SerializeToString()
     elif redirect.hostname is None:

@@ -30,8 +30,7 @@ def encode_virtual_host(settings: Settings, read: Read, host: HostKey) -> Encode
     A request that no rule of the narrower hostname matches falls to the wider ones: the spec orders rules by hostname,
     it does not end the search there.
     """
-    port = settings.bound_port(host.table.port)
-    routes = b"".join([_routes(match, host.table, port) for match in _matches(read, host)])
+    routes = b"".join([_routes(settings, match, host.table) for match in _matches(read, host)])
     head = VirtualHost(name=host.hostname, domains=[host.hostname])
     return EncodedHost(host, as_entry(head, routes))
 
@@ -91,7 +90,7 @@ def _in_order(rows: Iterable[Placed], host: HostKey, seen: set[Key]) -> list[Enc
     return [match for _, _, match in found]
 
 
-def _routes(match: EncodedMatch, table: RouteTableKey, port: int) -> bytes:
+def _routes(settings: Settings, match: EncodedMatch, table: RouteTableKey) -> bytes:
     if match.redirect is None:
         return match.routes
-    return match.routes + entries(closed(match.redirects, match.redirect, table, port))
+    return match.routes + entries(closed(settings, match.redirects, match.redirect, table))
