@@ -124,6 +124,16 @@ class World:
             lines, at = self.api.initial()
             if not self._send(b"".join(lines)):
                 return
+        if not self._follow(at):
+            return
+        self.now += 40
+        if self._fails():
+            self.state.silent(self.now)
+        else:
+            self.state.ended(self.now)
+
+    def _follow(self, at: int) -> bool:
+        """Changes and bookmarks; False if the stream broke meanwhile."""
         for _ in range(self.dice.randrange(6)):
             self.now += self.dice.random() * 10
             for _ in range(self.dice.randrange(4)):
@@ -132,18 +142,15 @@ class World:
             if following is None:
                 if self._send(line("ERROR", status(410, "Expired", "too old resource version"))):
                     raise AssertionError("an ERROR ends the stream")
-                return
+                return False
             if not self._send(b"".join(each for _, each in following)):
-                return
+                return False
             at = following[-1][0] if following else at
             if self.dice.random() < 0.3:
-                self._send(self.api.bookmark())
+                if not self._send(self.api.bookmark()):
+                    return False
                 at = self.api.version
-        self.now += 40
-        if self._fails():
-            self.state.silent(self.now)
-        else:
-            self.state.ended(self.now)
+        return True
 
     def _send(self, body: bytes) -> bool:
         """Send in pieces; False if the stream broke meanwhile, in which case the state has been told."""
