@@ -10,6 +10,7 @@ from trilithon.inspect.answer import edited_headers
 from trilithon.inspect.decision import BackendShare, Decision, Forwarded
 from trilithon.inspect.explain import explain
 from trilithon.inspect.request import parse
+from trilithon.model.problem import reason_of
 from trilithon.model.rule import HeaderEdit
 from trilithon.pipeline import Translation
 
@@ -41,8 +42,8 @@ def _direct(decision: Decision, answer: Answer) -> Iterator[str]:
     statuses = {decision.status, *(share.status for share in decision.backends)} - {None}
     if answer.status not in statuses or answer.backend is not None:
         yield f"explain: {_words(decision)}; Envoy: {_answered(answer)}"
-    elif decision.problem is not None and answer.header(REASON_HEADER) != decision.problem.code:
-        yield f"explain: {decision.problem.code}; Envoy: {answer.header(REASON_HEADER)}"
+    elif decision.problem is not None and answer.header(REASON_HEADER) != reason_of(decision.problem):
+        yield f"explain: {reason_of(decision.problem)}; Envoy: {answer.header(REASON_HEADER)}"
 
 
 def _redirect(decision: Decision, answer: Answer) -> Iterator[str]:

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trilithon.cli.command import EXIT_STATUS, Address, Command, paths
+from trilithon.cli.command import EXIT_STATUS, PORT_OFFSETS, Address, Command, paths
 from trilithon.cli.main import INTERRUPTED, EnvironmentLacks
 
 if TYPE_CHECKING:
     from trilithon.cli.serving import Serving
     from trilithon.sinks.runtime_directory import RuntimeDirectory
-
-PORT_OFFSETS = click.IntRange(0, 65534)
 
 
 @click.command(
