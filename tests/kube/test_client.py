@@ -38,9 +38,11 @@ class Server:
         self.port = 0
         self.requests: list[web.Request] = []
         self.bodies: list[bytes] = []
+        self.peers: set[object] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
+        self.peers.add(request.get_extra_info("peername"))
         self.bodies.append(await request.read())
         return self._handler(request)
 
@@ -107,6 +109,7 @@ async def test_each_verb_is_sent_as_the_api_expects_it() -> None:
     assert types[3:5] == ["application/apply-patch+yaml", "application/merge-patch+json"]
     assert server.bodies[2] == b'{"raw": true}'
     assert b'"preconditions":{"uid":"u"}' in server.bodies[5]
+    assert len(server.peers) == 1, "all go over one connection"
     assert all(request.headers["User-Agent"].startswith("trilithon/") for request in server.requests)
     assert all(request.headers["Authorization"] == f"Bearer {SECRET}" for request in server.requests)
 

@@ -218,3 +218,34 @@ def test_what_is_no_list_is_not_an_empty_list(answer: bytes) -> None:
     assert isinstance(state.step(0), Fetch)
     with pytest.raises(NotUnderstood):
         list(state.fetched(answer))
+
+
+def test_a_better_version_that_is_installed_later_is_found_and_a_failing_search_is_no_trouble() -> None:
+    state, known = WatchState(WANTED, widget, Selection(), random.Random(1)), Known()
+    api = ModelApi()
+    api.put("a")
+
+    def listed(version: str, now: float) -> None:
+        for event in state.found(ApiKind(GROUP, version, KIND, PLURAL), now):
+            known.heard(event)
+        step = state.step(now)
+        assert isinstance(step, Stream)
+        assert f"/{version}/" in step.request.path
+        for event in state.opened(now):
+            known.heard(event)
+        for event in state.received(b"".join(api.initial()[0]), now):
+            known.heard(event)
+
+    assert isinstance(state.step(0), Find)
+    listed("v1beta1", 0)
+    state.ended(40)
+    assert isinstance(state.step(40), Stream)
+    state.ended(500)
+    assert isinstance(state.step(500), Find)
+    assert not list(state.failed(Unreachable("discovery is away"), 500))
+    assert isinstance(state.step(500), Stream), "what is there is watched meanwhile"
+    state.ended(900)
+    assert isinstance(state.step(900), Find)
+    api.put("a", size=1)
+    listed("v1", 900)
+    assert known.log == ["found v1beta1", "+a", "synced", "found v1", "+a", "synced"]

@@ -8,46 +8,20 @@ from typing import Any
 
 import msgspec
 import stamina
-from msgspec import Struct
 
-from trilithon.kube.errors import ApiError, NotUnderstood, Unreachable
-from trilithon.kube.objects import ApiKind, ListMetadata, ObjectPath
+from trilithon.kube.errors import ApiError, Unreachable
+from trilithon.kube.lists import PAGE_OBJECTS, Page, page_of
+from trilithon.kube.objects import ApiKind, ObjectPath
 from trilithon.kube.transport import Request, Transport
 
 # Enough to keep an API server busy, few enough to leave room for others.
 CONCURRENCY = 16
-PAGE_OBJECTS = 500
 ATTEMPTS = 6
 RETRY_SECONDS = 45.0
 # A server that asks for more patience than this is told of to the caller, who knows what can wait.
 LONGEST_RETRY_AFTER = 30.0
 
 _NO_OPTIONS: Mapping[str, str] = {}
-
-
-class _List(Struct):
-    kind: str = ""
-    metadata: ListMetadata = ListMetadata()
-    items: tuple[msgspec.Raw, ...] | None = None
-
-
-class Page(Struct, frozen=True):
-    """One page of a list. The items share the memory of the answer: decode or copy them at once."""
-
-    items: tuple[msgspec.Raw, ...]
-    resource_version: str
-    next_page: str
-
-
-def page_of(answer: bytes) -> Page:
-    """The page that an answer holds. Raises NotUnderstood: what is no list must never pass for an empty one."""
-    try:
-        found = msgspec.json.decode(answer, type=_List)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise NotUnderstood("the API server's list is not understood") from None
-    if not found.kind.endswith("List") or not found.metadata.resource_version:
-        raise NotUnderstood("the API server's answer is not a list")
-    return Page(found.items or (), found.metadata.resource_version, found.metadata.next_page)
 
 
 class Client:

@@ -179,4 +179,6 @@ def _impersonation(user: User) -> tuple[tuple[str, str], ...]:
     for key, values in extra.items():
         # Header names are case-blind and allow few characters.
         headers += [(f"Impersonate-Extra-{quote(key.lower(), safe='')}", value) for value in values]
+    if not all(value.isprintable() for _, value in headers):
+        raise ConfigError("whom to impersonate has characters that a header cannot carry")
     return tuple(headers)

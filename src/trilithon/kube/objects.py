@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import quote
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 
 class ObjectName(NamedTuple):
@@ -75,10 +75,3 @@ class ObjectPath(Struct, frozen=True, gc=False):
         """Where the object, or a subresource of it such as ``status``, is read and written."""
         path = f"{self.kind.path(self.namespace)}/{quote(self.name, safe='')}"
         return f"{path}/{subresource}" if subresource else path
-
-
-class ListMetadata(Struct, frozen=True, gc=False, rename="camel"):
-    """The metadata of a list: the version to watch from, and where the next page begins ("" after the last)."""
-
-    resource_version: str = ""
-    next_page: str = field(default="", name="continue")

@@ -77,7 +77,7 @@ class Transport:
 
     async def __aenter__(self) -> Self:
         # Watches stay connected for long: only callers bound how many requests there are at once.
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, enable_cleanup_closed=False)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

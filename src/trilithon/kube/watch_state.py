@@ -14,10 +14,10 @@ import msgspec
 from msgspec import Struct
 
 from trilithon.kube.backoff import Backoff
-from trilithon.kube.client import PAGE_OBJECTS, page_of
 from trilithon.kube.discovery import KindMissing, KindWanted
 from trilithon.kube.errors import ApiError, KubeError, NotUnderstood, Unreachable, api_error
 from trilithon.kube.events import Degraded, Event, Found, Gone, Missing, Restored, Synced
+from trilithon.kube.lists import PAGE_OBJECTS, page_of
 from trilithon.kube.objects import ApiKind, ObjectHead
 from trilithon.kube.transport import JSON, SILENCE_SECONDS, Request
 from trilithon.kube.watch_lines import WatchLine, WatchLines, bookmark_of
