@@ -45,7 +45,7 @@ def all_problems(manifests: Manifests) -> tuple[ProblemView, ...]:
     views = [*map(view_of_file_problem, manifests.misread)]
     views += (view(manifests, problem) for problem in problems_of(manifests.translation.engine))
     if not views and not manifests.written():
-        views.append(_nothing(manifests.source.paths))
+        views.append(nothing_at(manifests.source.paths))
     return tuple(sorted(dict.fromkeys(views), key=_place))
 
 
@@ -60,7 +60,8 @@ def view_of_file_problem(found: FileProblem) -> ProblemView:
     return problem_view(found.problem, found.file, found.line or None)
 
 
-def _nothing(paths: Sequence[Path]) -> ProblemView:
+def nothing_at(paths: Sequence[Path]) -> ProblemView:
+    """The problem that there is nothing at all to serve."""
     problem = Problem(
         "NothingFound",
         None,

@@ -24,7 +24,9 @@ from trilithon.controller import (
     ProblemsChanged,
 )
 from trilithon.inspect.hints import with_hint
-from trilithon.inspect.overview import GatewayView, ProblemView, gateway_view, problem_view
+from trilithon.inspect.overview import GatewayView, ListenerView, ProblemView, gateway_view, problem_view
+from trilithon.model.tables import PROXIES
+from trilithon.pipeline import SOURCES
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.sinks.processes import EnvoyExited, EnvoyRestarting, EnvoyStarted
@@ -32,6 +34,17 @@ from trilithon.status.gateway import GATEWAY_STATUS
 
 # A change of more objects than this is told by their number.
 MOST_NAMED = 3
+# Problems that say that a file or folder seems empty, and that what it held is still served.
+HELD = frozenset({"FolderEmptied", "FileEmptied"})
+# What Envoy logs when it is ended, and when it refuses a resource: the first is our doing, the second a problem.
+TOLD_OTHERWISE = (
+    "caught ENVOY_SIGTERM",
+    "gRPC config stream to trilithon-xds closed",
+    "failed to bind or apply socket options",
+    "config rejected: cannot bind",
+    "gRPC config for type.googleapis.com/",
+    "delta config for type.googleapis.com/",
+)
 
 
 class Report(Protocol):
@@ -40,8 +53,14 @@ class Report(Protocol):
     def say(self, text: str) -> None:
         """A remark about the run itself."""
 
+    def warn(self, problem: ProblemView) -> None:
+        """A problem of the run itself."""
+
     def ending(self) -> None:
         """The run was asked to end."""
+
+    def ended(self) -> None:
+        """Nothing is served any more."""
 
     def tell(self, controller: Controller, event: Event) -> None:
         """Something happened."""
@@ -96,9 +115,17 @@ class JsonReport:
         """A remark about the run itself."""
         self._log.info("note", text=text)
 
+    def warn(self, problem: ProblemView) -> None:
+        """A problem of the run itself."""
+        self._log.warning("problem", **_fields(problem))
+
     def ending(self) -> None:
         """The run was asked to end."""
         self._log.info("ending")
+
+    def ended(self) -> None:
+        """Nothing is served any more."""
+        self._log.info("ended")
 
     def tell(self, controller: Controller, event: Event) -> None:
         """Something happened."""
@@ -111,6 +138,7 @@ class JsonReport:
                 settled_ms=_milliseconds(event.settled),
                 served_ms=None if event.served is None else _milliseconds(event.served),
                 waiting=event.waiting,
+                refused=event.is_refused,
             )
         elif isinstance(event, ProblemsChanged):
             for problem in event.appeared:
@@ -145,14 +173,26 @@ class TextReport:
         self._errors = errors
         # The objects of the first change, by which it is known when it is told again.
         self._first: tuple[Key, ...] | None = None
+        # Where problems without an object stood: once they are gone, nobody else knows.
+        self._places: dict[Problem, str] = {}
+        self._served: set[Key] = set()
 
     def say(self, text: str) -> None:
         """A remark about the run itself."""
         self._output.echo(text)
 
+    def warn(self, problem: ProblemView) -> None:
+        """A problem of the run itself."""
+        for line in problem_lines(problem):
+            self._output.echo(line)
+
     def ending(self) -> None:
         """The run was asked to end."""
         self._output.echo("ending: requests in flight may finish; Ctrl-C again ends at once")
+
+    def ended(self) -> None:
+        """Nothing is served any more."""
+        self._output.echo("ended")
 
     def tell(self, controller: Controller, event: Event) -> None:
         """Something happened."""
@@ -162,7 +202,9 @@ class TextReport:
             self._problems(controller, event)
         elif isinstance(event, GatewayChanged):
             self._gateway(controller, event)
-        else:
+        elif isinstance(event, EnvoyChanged) and isinstance(event.event, EnvoyExited | EnvoyRestarting):
+            self._log.warning(_died(event.event), gateway=event.gateway.path)
+        elif not (isinstance(event, EnvoySaid) and _is_told_otherwise(event.text)):
             log_event(self._log, event)
 
     def _change(self, event: Change) -> str:
@@ -174,24 +216,49 @@ class TextReport:
             return f"{what}: {cost}, {click.style('waiting', fg='yellow')} for the Envoy of {', '.join(event.waiting)}"
         if event.served is None:
             return f"{what}: {cost}, the same for Envoy"
+        if event.is_refused:
+            answered = click.style("answered", fg="yellow")
+            return f"{what}: {cost}, {answered} after {_milliseconds(event.served):g} ms: Envoy refuses a part"
         return f"{what}: {cost}, {click.style('served', fg='green')} after {_milliseconds(event.served):g} ms"
 
     def _problems(self, controller: Controller, event: ProblemsChanged) -> None:
-        for problem in event.appeared:
-            for line in problem_lines(_view(controller, problem)):
-                self._output.echo(line)
+        views = [_view(controller, problem) for problem in event.appeared]
+        for problem, view in zip(event.appeared, views, strict=True):
+            if problem.key is None and view.file is not None:
+                self._places[problem] = view.file
+        for view in sorted(views, key=_place):
+            self.warn(view)
         for problem in event.healed:
-            self._output.echo(f"{click.style('mended', fg='green')}: {printable(str(problem))}")
+            self._output.echo(self._healed(controller, problem, event.removed))
+
+    def _healed(self, controller: Controller, problem: Problem, removed: int) -> str:
+        place = self._places.pop(problem, "")
+        what = printable(f"{place}: {problem}" if place else str(problem))
+        if problem.key is not None and controller.engine.row(SOURCES[problem.key.kind], problem.key) is None:
+            return f"gone with its object: {what}"
+        if problem.code in HELD and removed:
+            # The first half says what was seen, the second that it is not believed yet.
+            return f"confirmed: {what.partition(';')[0]}; what it held is served no longer"
+        if problem.code == "PortUnavailable" and _has_no_envoy(controller, problem.key):
+            return f"to be seen again, as no Envoy runs now: {what}"
+        return f"{click.style('mended', fg='green')}: {what}"
 
     def _gateway(self, controller: Controller, event: GatewayChanged) -> None:
         view = _gateway(controller, event.gateway)
-        if event.is_programmed and view is not None:
+        was_served = event.gateway in self._served
+        if event.is_gone:
+            self._served.discard(event.gateway)
+            what = "is no longer served" if was_served else "is gone; it was not served"
+            self._output.echo(f"Gateway {event.gateway.path} {what}")
+        elif event.is_programmed and view is not None:
+            self._served.add(event.gateway)
             self._output.echo(f"Gateway {click.style(view.name, bold=True)} is served")
             for each in view.listeners:
-                if each.url:
+                if each.url and not _is_refused(each):
                     names = "any hostname" if each.hostname == "*" else each.hostname
                     self._output.echo(f"    {each.name}  {click.style(each.url, underline=True)}  ({names})")
         elif not _is_pending(controller, event.gateway):
+            self._served.discard(event.gateway)
             self._output.echo(f"Gateway {event.gateway.path} is not served: {printable(event.message)}")
 
     def close(self) -> None:
@@ -220,6 +287,23 @@ def log_event(log: Any, event: Event) -> None:
             log.info("Envoy ended", gateway=gateway, pid=happened.pid, code=happened.code)
 
 
+def _died(event: EnvoyExited | EnvoyRestarting) -> str:
+    if isinstance(event, EnvoyExited):
+        how = f"was killed by signal {-event.code}" if event.code < 0 else f"ended with exit status {event.code}"
+        return f"Envoy (pid {event.pid}) {how}"
+    when = "at once" if event.seconds == 0 else f"after {event.seconds:g} s"
+    return f"Envoy is started again {when}" + (f": {event.reason}" if event.reason else "")
+
+
+def _is_told_otherwise(text: str) -> bool:
+    """Whether a line of Envoy's says what this process caused, or tells as a problem with its place."""
+    return any(each in text for each in TOLD_OTHERWISE)
+
+
+def _place(view: ProblemView) -> tuple[bool, str, int, str, str]:
+    return view.file is None, view.file or "", view.line or 0, view.path, view.message
+
+
 def _what_changed(event: Change) -> str:
     parts = [
         f"{_named(keys)} {verb}" for keys, verb in ((event.upserted, "changed"), (event.removed, "removed")) if keys
@@ -246,6 +330,14 @@ def _is_pending(controller: Controller, key: Key) -> bool:
     status = controller.engine.row(GATEWAY_STATUS, key)
     conditions = status.conditions if status is not None else ()
     return any(each.type == "Programmed" and each.reason == "Pending" for each in conditions)
+
+
+def _has_no_envoy(controller: Controller, gateway: Key | None) -> bool:
+    return gateway is not None and controller.engine.row(PROXIES, gateway.path) is None
+
+
+def _is_refused(listener: ListenerView) -> bool:
+    return any(each.type == "Programmed" and each.status == "False" for each in listener.conditions)
 
 
 def _fields(view: ProblemView) -> dict[str, Any]:

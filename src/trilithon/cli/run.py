@@ -70,7 +70,9 @@ def command(
     report = report_for(log_format)
     serving = Serving(tuple(paths), settings, envoy, runtime, report)
     try:
-        return asyncio.run(_until_signalled(serving, runtime, watch=watch, demo_backends=demo_backends))
+        status = asyncio.run(_until_signalled(serving, runtime, watch=watch, demo_backends=demo_backends))
+        report.ended()
+        return status
     except OSError as error:
         raise EnvironmentLacks(f"cannot serve: {error}") from error
     finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trilithon import __version__
 from trilithon.cli.demo_backends import DemoBackends, loopback_places
+from trilithon.cli.manifests import nothing_at
 from trilithon.cli.report import Report
 from trilithon.controller import Change, Controller, Event
 from trilithon.model.settings import Settings
@@ -36,11 +37,16 @@ class Serving:
         """Serve until ``stop`` is set and Envoy has drained. Raises OSError."""
         source = FileSource(self._paths)
         backends_changed = asyncio.Event()
+        looked = asyncio.Event()
 
         def tell(event: Event) -> None:
             if isinstance(event, Change) and any(key.kind == "Backend" for key in event.upserted):
                 backends_changed.set()
             self.report.tell(controller, event)
+            if isinstance(event, Change) and not looked.is_set():
+                looked.set()
+                if not any(source.position(key) for key in source.resources) and not source.problems():
+                    self.report.warn(nothing_at(self._paths))
 
         controller = Controller(
             source,

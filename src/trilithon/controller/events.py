@@ -13,7 +13,8 @@ class Change(Struct, frozen=True):
     """A change was taken in. ``served`` is the time from noticing it until every Envoy had acknowledged it.
 
     Times are in seconds; ``served`` is None when there was nothing for Envoy to learn, and when Gateways are named in
-    ``waiting``: their Envoys take long to answer, and the change is told again when they have.
+    ``waiting``: their Envoys take long to answer, and the change is told again when they have. ``is_refused`` says that
+    an Envoy has acknowledged it and refuses some of what it is to serve.
     """
 
     upserted: tuple[Key, ...]
@@ -22,21 +23,24 @@ class Change(Struct, frozen=True):
     settled: float
     served: float | None
     waiting: tuple[str, ...] = ()
+    is_refused: bool = False
 
 
 class ProblemsChanged(Struct, frozen=True):
-    """Problems that are new, and those that are gone."""
+    """Problems that are new, and those that are gone; ``removed`` is how many objects went with the same change."""
 
     appeared: tuple[Problem, ...]
     healed: tuple[Problem, ...]
+    removed: int = 0
 
 
 class GatewayChanged(Struct, frozen=True):
-    """A Gateway is programmed, or is not any longer: what its Programmed condition says."""
+    """A Gateway is programmed, or is not any longer: what its Programmed condition says, or that it is gone."""
 
     gateway: Key
     is_programmed: bool
     message: str
+    is_gone: bool = False
 
 
 class EnvoyChanged(Struct, frozen=True):

@@ -196,7 +196,8 @@ class Controller:
         await self._keep_envoys()
         if noticed is not None and not is_awaited and (change.upserted or change.removed):
             self._tell(change)
-        for event in self._news.after(self.engine, changes, (entry.problem for entry in self._source.problems())):
+        in_source = [entry.problem for entry in self._source.problems()]
+        for event in self._news.after(self.engine, changes, in_source, len(change.removed)):
             self._tell(event)
             await asyncio.sleep(0)
 
@@ -263,7 +264,8 @@ class Controller:
 
     def _on_applied(self, gateway: str, revision: int, _seconds: float) -> None:
         for change in self._waiting.applied(gateway, revision, time.monotonic()):
-            self._tell(change)
+            is_refused = any(each.rejected for each in self._server.sessions())
+            self._tell(msgspec.structs.replace(change, is_refused=is_refused))
 
 
 def _change(taken: Iterable[Edit[Any, Any]], changes: Changes, settled: float) -> Change:

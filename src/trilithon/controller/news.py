@@ -24,8 +24,13 @@ class News:
         self._elsewhere: frozenset[Problem] = frozenset()
         self._programmed: dict[Key, GatewayChanged] = {}
 
-    def after(self, engine: Engine, changes: Changes, in_source: Iterable[Problem]) -> Iterator[Event]:
-        """The events of one settle; ``in_source`` are the problems that the source has now."""
+    def after(
+        self, engine: Engine, changes: Changes, in_source: Iterable[Problem], removed: int = 0
+    ) -> Iterator[Event]:
+        """The events of one settle.
+
+        ``in_source`` are the problems that the source has now, ``removed`` is how many of its objects went.
+        """
         appeared: list[Problem] = []
         healed: list[Problem] = []
         for table in PROBLEM_TABLES:
@@ -37,16 +42,17 @@ class News:
                 appeared += [problem for problem in now if problem not in before]
                 healed += [problem for problem in before if problem not in now]
         standing = frozenset((*in_source, *defects_of(engine)))
-        appeared += sorted(standing - self._elsewhere, key=str)
-        healed += sorted(self._elsewhere - standing, key=str)
+        appeared += standing - self._elsewhere
+        healed += self._elsewhere - standing
         self._elsewhere = standing
-        yield from _portions(appeared, healed)
+        yield from _portions(sorted(appeared, key=str), sorted(healed, key=str), removed)
         yield from self._gateways(changes)
 
     def _gateways(self, changes: Changes) -> Iterator[GatewayChanged]:
         for key, status in changes.of(GATEWAY_STATUS).items():
             if status is None:
-                self._programmed.pop(key, None)
+                if self._programmed.pop(key, None) is not None:
+                    yield GatewayChanged(key, False, "it is gone", is_gone=True)
                 continue
             condition = next(each for each in status.conditions if each.type == "Programmed")
             news = GatewayChanged(key, condition.status == "True", condition.message)
@@ -55,7 +61,7 @@ class News:
                 yield news
 
 
-def _portions(appeared: list[Problem], healed: list[Problem]) -> Iterator[ProblemsChanged]:
+def _portions(appeared: list[Problem], healed: list[Problem], removed: int) -> Iterator[ProblemsChanged]:
     for start in range(0, max(len(appeared), len(healed)), MOST_AT_ONCE):
         part = slice(start, start + MOST_AT_ONCE)
-        yield ProblemsChanged(tuple(appeared[part]), tuple(healed[part]))
+        yield ProblemsChanged(tuple(appeared[part]), tuple(healed[part]), removed)
