@@ -12,6 +12,7 @@ from trilithon.resources.core import Namespace
 from trilithon.resources.meta import Key
 from trilithon.sources.files import EMPTY_MARKER, HOLD_SECONDS, FileSource
 from trilithon.sources.served import NAME_LABEL
+from trilithon.sources.writers import WRITING_SECONDS
 
 
 @pytest.fixture
@@ -381,20 +382,93 @@ def test_each_folder_is_held_by_itself(tmp_path: Path) -> None:
     assert route_key("one") in source.resources
 
 
-def test_a_file_without_any_text_waits_for_a_second_look(world: World) -> None:
+def test_a_file_without_any_text_keeps_its_objects(world: World) -> None:
     world.write("a.yaml", route("one"))
     world.write("b.yaml", route("two"))
     world.look()
     world.write("a.yaml", "")
     change = world.look("a.yaml")
     assert (change.keys, [one.problem.code for one in change.problems]) == (frozenset(), ["FileEmptied"])
-    world.clock.now += HOLD_SECONDS
-    assert world.look().removals == {route_key("one")}
+    assert change.look_again is None
+    world.clock.now += 3600
+    assert not world.look().keys
+    world.write("a.yaml", route("one", "new.test"))
+    change = world.look("a.yaml")
+    assert (change.keys, change.problems) == ({route_key("one")}, ())
     world.write("b.yaml", route("two"), route("three"))
     world.look()
     world.write("b.yaml", "# nothing here\n")
     world.write("c.yaml", route("four"))
     assert world.look().removals == {route_key("two"), route_key("three")}
+
+
+def test_an_object_of_an_empty_file_may_move(world: World) -> None:
+    world.write("a.yaml", route("one"), route("two"))
+    world.look()
+    world.write("a.yaml", "")
+    world.look()
+    world.write("b.yaml", route("one", "new.test"))
+    change = world.look()
+    assert world.hosts == {"one": "new.test", "two": "a.test"}
+    assert [one.problem.code for one in change.problems] == ["FileEmptied"]
+    (world.folder / "a.yaml").unlink()
+    assert world.look("a.yaml").removals == {route_key("two")}
+
+
+def test_an_empty_file_lets_go_where_that_is_meant(world: World) -> None:
+    world.write("a.yaml", route("one"))
+    world.write("b.yaml", route("two"))
+    world.look()
+    world.write("a.yaml", "")
+    world.look()
+    (world.folder / EMPTY_MARKER).touch()
+    assert world.look().removals == {route_key("one")}
+
+
+# --- files that are being written ---
+
+
+def test_a_file_that_is_being_written_adds_and_changes_and_withdraws_nothing(world: World) -> None:
+    path = world.write("a.yaml", route("one"), route("two"), route("three"))
+    world.look()
+    world.source.writers.wrote(path)
+    # The last document may go on: nothing of it is served yet.
+    world.write("a.yaml", route("one", "new.test"), route("zero"), route("two", "half"))
+    change = world.look("a.yaml")
+    assert world.hosts == {"zero": "a.test", "one": "new.test", "two": "a.test", "three": "a.test"}
+    assert [one.problem.code for one in change.problems] == ["FileUnfinished"]
+    assert change.look_again == WRITING_SECONDS
+    assert not world.look().keys
+    world.write("a.yaml", route("one", "new.test"), route("zero"), route("two", "half.test"))
+    world.source.writers.closed(path)
+    change = world.look("a.yaml")
+    assert (change.keys, change.removals) == ({route_key("two"), route_key("three")}, {route_key("three")})
+    assert (change.problems, change.look_again) == ((), None)
+
+
+def test_a_file_is_not_written_for_ever(world: World) -> None:
+    path = world.write("a.yaml", route("one"), route("two"))
+    world.look()
+    world.source.writers.wrote(path)
+    world.write("a.yaml", route("one", "new.test"))
+    assert not world.look("a.yaml").keys
+    world.clock.now += WRITING_SECONDS - 1
+    world.source.writers.wrote(path)
+    assert world.look().look_again == pytest.approx(1)
+    world.clock.now += 1
+    change = world.look()
+    assert (change.keys, change.removals) == ({route_key("one"), route_key("two")}, {route_key("two")})
+    assert (change.problems, change.look_again) == ((), None)
+
+
+def test_the_same_text_is_taken_once_its_file_is_closed(world: World) -> None:
+    path = world.folder / "a.yaml"
+    world.source.writers.wrote(path)
+    world.write("a.yaml", route("one"))
+    assert (world.look().keys, world.hosts) == (frozenset(), {})
+    world.source.writers.closed(path)
+    world.look("a.yaml")
+    assert world.hosts == {"one": "a.test"}
 
 
 # --- as an API server would hold it ---

@@ -167,6 +167,21 @@ async def test_half_a_file_is_not_a_change(reader: Reader, tmp_path: Path) -> No
     assert not reader.removed
 
 
+async def test_a_file_that_is_written_slowly_withdraws_nothing(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "b.yaml"
+    path.write_text(file_of(route("two"), route("three")))
+    await reader.until_hosts(one="a.test", two="a.test", three="a.test")
+    with path.open("w") as file:
+        await reader.until(lambda: [one.problem.code for one in reader.source.problems()] == ["FileEmptied"])
+        file.write(file_of(route("zero"), route("two", "new.test")))
+        file.flush()
+        await reader.until_hosts(zero="a.test", one="a.test", two="a.test", three="a.test")
+        assert [one.problem.code for one in reader.source.problems()] == ["FileUnfinished"]
+    await reader.until_hosts(zero="a.test", one="a.test", two="new.test")
+    assert reader.removed == {route_key("three")}
+    assert not reader.source.problems()
+
+
 async def test_a_new_folder_is_watched_and_read_at_once(reader: Reader, tmp_path: Path) -> None:
     for step in range(5):
         folder = tmp_path / f"sub{step}" / "deep" / "deeper"
@@ -409,7 +424,7 @@ def test_a_look_that_was_given_up_and_overtaken_is_not_what_is_served(tmp_path: 
 
 
 async def test_without_inotify_files_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refused(paths: object) -> AsyncGenerator[None, None]:
+    async def refused(paths: object, writers: object) -> AsyncGenerator[None, None]:
         yield None
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

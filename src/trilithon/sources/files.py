@@ -4,9 +4,11 @@ Only changed documents are parsed. What cannot be read keeps its last good objec
 
 A folder (or a file named by itself) whose objects are all gone at once is most often a failed mount or an interrupted
 copy, so its objects are held until a second look, ``HOLD_SECONDS`` later, finds it still empty. Whoever means it can
-say so: a file named ``.trilithon-empty`` in the folder confirms at once, as long as it is there. A file of several that
-had objects and now has no text at all (a truncated write, a full disk) waits for the same second look; comments count
-as text, so it may be emptied at once by leaving a comment in it.
+say so: a file named ``.trilithon-empty`` in the folder confirms at once, as long as it is there.
+
+A file that had objects and now has no text at all (a shell truncates first and writes later; a full disk) keeps them
+until it has text again or is deleted; comments count as text. A file that somebody is still writing withdraws nothing,
+and its last document, which may be half of what is meant, waits until the file is closed, ``WRITING_SECONDS`` at most.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from trilithon.resources.decode import Resource
 from trilithon.resources.meta import Key
@@ -29,10 +30,11 @@ from trilithon.sources.field_positions import Positions
 from trilithon.sources.file_problems import FileProblem, by_place, duplicate_problems, file_problems, refusals
 from trilithon.sources.folder_scan import UNKNOWN, Found, Refusal, Scan
 from trilithon.sources.known_file import KnownFile
-from trilithon.sources.last_good import Document, next_documents
+from trilithon.sources.last_good import Document, held_back, next_documents
 from trilithon.sources.reading import Reading, read_document
 from trilithon.sources.served import Candidate, Served
-from trilithon.sources.yaml_documents import RawDocument, split
+from trilithon.sources.writers import WRITING_SECONDS, Writers
+from trilithon.sources.yaml_documents import RawDocument, split, unfinished
 
 # Longer than a volume takes to be mounted again or a folder to be copied anew, short enough to wait for.
 HOLD_SECONDS = 2.0
@@ -72,7 +74,8 @@ _Plan = tuple[Scan, dict[str, Found], list[str]]
 class FileSource:
     """The objects in some files and folders. Call ``load`` once, then ``refresh`` after changes.
 
-    ``clock`` gives seconds that only grow; it measures how long emptied folders are held.
+    ``clock`` gives seconds that only grow; it measures how long emptied folders are held. Whoever hears of open files
+    tells ``writers``.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class FileSource:
         self.paths = tuple(paths)
         self._max_file_bytes = max_file_bytes
         self._clock = clock
+        self.writers = Writers(clock)
         self._served = Served()
         self._positions = Positions()
         self._places = itertools.count(1)
@@ -95,7 +99,9 @@ class FileSource:
         # Files that hold objects, by root: when it falls to zero, the root is held.
         self._holding = [0] * len(self.paths)
         self._emptied: dict[int, float] = {}
-        self._blanked: dict[str, float] = {}
+        # Files without any text that had objects, and by when those are taken as they are that are being written.
+        self._blanked: set[str] = set()
+        self._unfinished: dict[str, float] = {}
         self._troubled: set[str] = set()
         self._problems: tuple[FileProblem, ...] = ()
         # Made when somebody asks for a place; most looks find nothing to ask about.
@@ -123,7 +129,7 @@ class FileSource:
         Once ``is_given_up`` says so the rest is left out: nobody will accept the look.
         """
         now = self._clock()
-        plan = None if changed is None or self._emptied or self._blanked else self._plan_for(changed)
+        plan = None if changed is None or self._emptied else self._plan_for(changed)
         scan, targets, vanished = plan or self._plan_everywhere()
         updates: dict[str, KnownFile | None] = dict.fromkeys(vanished)
         by_inode = {self._files[shown].inode: shown for shown in vanished if self._files[shown].inode}
@@ -134,7 +140,7 @@ class FileSource:
         for shown, found in targets.items():
             if is_given_up():
                 break
-            updates[shown] = self._read(found, self._files.get(shown), by_inode, read)
+            updates[shown] = self._read(found, self._files.get(shown), by_inode, read, now)
         return Look(self._accepted, now, scan, updates)
 
     def accept(self, look: Look) -> SourceChange:
@@ -144,19 +150,18 @@ class FileSource:
         self._accepted += 1
         self._scan, now, updates = look.scan, look.now, dict(look.updates)
         self._hold_emptied(updates, now)
-        self._hold_blanked(updates, now)
         for shown, file in updates.items():
             self._replace(shown, file)
         self._positions.forget()
         changes = self._served.settle(self._line_of)
         self._find_problems()
-        since = [*self._emptied.values(), *self._blanked.values()]
+        ends = [*(since + HOLD_SECONDS for since in self._emptied.values()), *self._unfinished.values()]
         return SourceChange(
             upserts={key: resource for key, resource in changes.items() if resource is not None},
             removals=frozenset(key for key, resource in changes.items() if resource is None),
             problems=self.problems(),
             noticed=now,
-            look_again=max(0.0, HOLD_SECONDS - (now - min(since))) if since else None,
+            look_again=max(0.0, min(ends) - now) if ends else None,
         )
 
     def _plan_everywhere(self) -> _Plan:
@@ -205,6 +210,7 @@ class FileSource:
         before: KnownFile | None,
         vanished: Mapping[int, str],
         read: Callable[[RawDocument], Reading],
+        now: float,
     ) -> KnownFile:
         """A file's next state. A renamed file goes on from what it held under its old name."""
         documents = before.documents if before else {}
@@ -215,14 +221,23 @@ class FileSource:
             return KnownFile(found, documents=documents, refusal=contents)
         if before is None and contents.inode in vanished:
             documents = self._files[vanished[contents.inode]].documents
-        texts = split(contents.data)
-        now = next_documents([*documents.values()], texts, read, lambda: next(self._places))
+        old, texts = [*documents.values()], split(contents.data)
+        is_blank = not contents.data.strip() and not self._is_meant_empty(found.root)
+        until = self.writers.until(found.real, now)
+        if until and texts:
+            texts = (*texts[:-1], unfinished(texts[-1]))
+        new = next_documents(old, texts, read, lambda: next(self._places))
+        if is_blank or until:
+            new = held_back(old, new, lambda: next(self._places))
+        holds = any(document.keeps or document.covers or document.reading.is_unfinished for document in new)
         return KnownFile(
             found=found,
-            signature=contents.signature,
+            # Read again by every look at everything: what it is waited for is not in the file.
+            signature=UNKNOWN if is_blank or until else contents.signature,
             inode=contents.inode,
-            documents={document.place: document for document in now},
-            is_blank=not contents.data.strip(),
+            documents={document.place: document for document in new},
+            is_blank=is_blank and holds,
+            unfinished_until=until if holds else None,
         )
 
     def _hold_emptied(self, updates: dict[str, KnownFile | None], now: float) -> None:
@@ -243,17 +258,6 @@ class FileSource:
                     del updates[shown]
             else:
                 self._emptied.pop(root, None)
-
-    def _hold_blanked(self, updates: dict[str, KnownFile | None], now: float) -> None:
-        """Let files without any text keep their objects, until a second look confirms it."""
-        for shown, file in updates.items():
-            before = self._files.get(shown)
-            is_blanked = file is not None and file.is_blank and before is not None and before.holding
-            is_waiting = is_blanked and now - self._blanked.setdefault(shown, now) < HOLD_SECONDS
-            if before and is_waiting and not self._is_meant_empty(before.found.root):
-                updates[shown] = replace(before, signature=UNKNOWN, is_blank=True)
-            else:
-                self._blanked.pop(shown, None)
 
     def _is_meant_empty(self, root: int) -> bool:
         return stat.S_ISREG(_mode(self.paths[root] / EMPTY_MARKER))
@@ -279,6 +283,10 @@ class FileSource:
             self._holding[file.found.root] += file.holding
             self._shown[file.found.real] = shown
         (self._troubled.add if file and file.is_troubled else self._troubled.discard)(shown)
+        (self._blanked.add if file and file.is_blank else self._blanked.discard)(shown)
+        self._unfinished.pop(shown, None)
+        if file and file.unfinished_until:
+            self._unfinished[shown] = file.unfinished_until
 
     def _document(self, candidate: Candidate) -> Document | None:
         """The document in the candidate's place; it is gone where a broken document elsewhere keeps the object."""
@@ -321,9 +329,13 @@ class FileSource:
             elif root in self._scan.missing:
                 yield FileProblem(Problem("PathNotFound", None, "", "no such file or folder"), str(path), 0)
         for shown in self._blanked:
-            message = f"the file is empty; what it held is served until a second look, {HOLD_SECONDS:g} s later"
+            message = "the file is empty; what it held is served until it has text again, or is deleted"
             hint = "to empty it on purpose, leave a comment in it"
             yield FileProblem(Problem("FileEmptied", None, "", message, hint, "warning"), shown, 0)
+        for shown in self._unfinished.keys() - self._blanked:
+            message = "the file is still being written; what is missing in it, and what its last document is about, "
+            message += f"is served as last read until the file is closed, {WRITING_SECONDS:g} s at most"
+            yield FileProblem(Problem("FileUnfinished", None, "", message, "", "warning"), shown, 0)
 
     def position(self, key: Key, path: str = "") -> tuple[str, int] | None:
         """The file and line of a field of a served object, or of the nearest field around it.

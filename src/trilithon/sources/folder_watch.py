@@ -13,6 +13,8 @@ from pathlib import Path
 
 import structlog
 
+from trilithon.sources.writers import Writers
+
 POLL_SECONDS = 1.0
 
 _REMEDIES = {
@@ -22,20 +24,22 @@ _REMEDIES = {
 _log = structlog.get_logger(__name__)
 
 
-async def watch(paths: Sequence[Path]) -> AsyncGenerator[frozenset[Path] | None]:
+async def watch(paths: Sequence[Path], writers: Writers) -> AsyncGenerator[frozenset[Path] | None]:
     """Yield, for ever, the real paths that may have changed, or None where everything must be looked at.
 
     The first is None, as soon as the watches stand: what changed since an earlier look is found by looking then.
+    ``writers`` hears which files are open, where the kernel tells.
     """
     try:
         # Imported late: the library cannot be imported where the C library has no inotify.
         from trilithon.sources.inotify_watch import watch_by_inotify
 
-        async with aclosing(watch_by_inotify(paths)) as announcements:
+        async with aclosing(watch_by_inotify(paths, writers)) as announcements:
             async for changed in announcements:
                 yield changed
     except (OSError, ImportError, AttributeError) as error:
         remedy = _REMEDIES.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+        writers.forget()
         _log.warning("files are watched by looking at them", every=POLL_SECONDS, reason=str(error), remedy=remedy)
     async with aclosing(poll(POLL_SECONDS)) as looks:
         async for changed in looks:

@@ -25,7 +25,7 @@ async def follow(source: FileSource) -> AsyncGenerator[SourceChange]:
     """
     problems = source.problems()
     look_again: float | None = None
-    async with aclosing(watch(source.paths)) as announcements:
+    async with aclosing(watch(source.paths, source.writers)) as announcements:
         upcoming = asyncio.ensure_future(anext(announcements))
         try:
             while True:

@@ -19,6 +19,7 @@ from trilithon.sources import folder_scan
 from trilithon.sources.files import EMPTY_MARKER
 from trilithon.sources.folder_scan import Scan
 from trilithon.sources.holdoff import Holdoff
+from trilithon.sources.writers import Writers
 
 _CAME = Mask.CREATE | Mask.MOVED_TO
 _WENT = Mask.DELETE | Mask.MOVED_FROM
@@ -30,11 +31,14 @@ _CONTENTS = _NAMES | Mask.MODIFY | Mask.ATTRIB
 _BATCH = 512
 
 
-async def watch_by_inotify(paths: Sequence[Path]) -> AsyncGenerator[frozenset[Path] | None]:
-    """What ``folder_watch.watch`` yields. Raises OSError where the kernel refuses a watch."""
+async def watch_by_inotify(paths: Sequence[Path], writers: Writers) -> AsyncGenerator[frozenset[Path] | None]:
+    """What ``folder_watch.watch`` yields; tells ``writers`` of open files.
+
+    Raises OSError where the kernel refuses a watch.
+    """
     with Inotify(cache_size=_BATCH) as inotify:
         # Closed before the kernel's queue is: it takes its reader back from the loop.
-        async with aclosing(_Watching(paths, inotify).announcements()) as announcements:
+        async with aclosing(_Watching(paths, inotify, writers).announcements()) as announcements:
             async for changed in announcements:
                 yield changed
 
@@ -54,8 +58,9 @@ class _Interest(Struct):
 class _Watching:
     """The inotify watches for some roots; follows folders as they come and go."""
 
-    def __init__(self, paths: Sequence[Path], inotify: Inotify) -> None:
+    def __init__(self, paths: Sequence[Path], inotify: Inotify, writers: Writers) -> None:
         self._paths = paths
+        self._writers = writers
         self._inotify = inotify
         self._inotify.sync_timeout = 0
         self._watches: dict[int, Watch] = {}
@@ -101,6 +106,7 @@ class _Watching:
             before = set(self._interests)
             self._links = scan.links
             self._interests = _interests(self._paths, scan)
+            self._writers.keep(self._interests)
             watches = list(self._added())
             for watch in self._watches.values():
                 if watch.wd not in {kept.wd for kept in watches} and watch in self._inotify.watches:
@@ -138,6 +144,7 @@ class _Watching:
             return
         watch = event.watch
         if mask & Mask.Q_OVERFLOW or watch is None:
+            self._writers.forget()
             self._holdoff.changed(None, now)
         elif event.name is None:
             if mask & _SELF:
@@ -151,6 +158,8 @@ class _Watching:
         """One event of an entry of a watched folder."""
         mask = event.mask
         is_link = bool(mask & _CAME) and path.is_symlink()
+        if mask & (Mask.CLOSE_WRITE | _WENT | Mask.MOVED_TO):
+            self._writers.closed(path)
         for what in self._concerned(path, is_link, bool(mask & Mask.ISDIR)):
             if mask & _WENT:
                 self._holdoff.gone(what, now)
@@ -162,6 +171,8 @@ class _Watching:
                 if event.cookie in self._moved:
                     self._holdoff.changed(self._moved.pop(event.cookie), now)
             else:
+                if what and mask & Mask.MODIFY:
+                    self._writers.wrote(what)
                 self._holdoff.unfinished(what, now)
 
     def _concerned(self, path: Path, is_link: bool, is_folder: bool) -> tuple[Path | None, ...]:

@@ -16,7 +16,10 @@ class KnownFile(Struct, frozen=True, gc=False):
     inode: int = 0
     documents: dict[int, Document] = {}
     refusal: Refusal | None = None
+    # It has no text, and what it held is still served.
     is_blank: bool = False
+    # It is being written, and something waits for its end: until then, by the source's clock.
+    unfinished_until: float | None = None
 
     @property
     def holding(self) -> bool:

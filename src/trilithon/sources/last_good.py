@@ -90,6 +90,16 @@ def next_documents(
     return _without_mended(documents)
 
 
+def held_back(
+    old: Iterable[Document], documents: Sequence[Document], new_place: Callable[[], int]
+) -> tuple[Document, ...]:
+    """The documents, and one without text for the objects of the old ones that are in none of them."""
+    missing = kept(old) - kept(documents)
+    if not missing:
+        return tuple(documents)
+    return (*documents, Document(new_place(), 1, 0, 0, b"", Reading(), covers=missing))
+
+
 def _homes(changed: Iterable[Document]) -> dict[Key, int]:
     """The places of the objects in old documents that are not there any more as they were."""
     last = {id(document.covers): document for document in changed}

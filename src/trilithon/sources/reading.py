@@ -30,6 +30,8 @@ class Reading(Struct, frozen=True, gc=False):
     broken: frozenset[Key] = frozenset()
     has_unnamed: bool = False
     problems: tuple[tuple[Problem, int], ...] = ()
+    # Its end may be missing still: what it names waits, and nothing is wrong with it yet.
+    is_unfinished: bool = False
 
     @property
     def names(self) -> frozenset[Key]:
@@ -44,6 +46,9 @@ def line_in(root: Node, within: str, path: str) -> int:
 
 def read_document(raw: RawDocument) -> Reading:
     """Parse and decode one document; its mistakes are values."""
+    if raw.is_unfinished:
+        reading = read_document(replace(raw, is_unfinished=False))
+        return Reading(broken=reading.names, has_unnamed=reading.has_unnamed, is_unfinished=True)
     parsed = parse(raw)
     if isinstance(parsed, Unreadable):
         problem = Problem(parsed.code, None, "", parsed.message, parsed.hint)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import yaml
 from msgspec import Struct
+from msgspec.structs import replace
 from yaml.nodes import Node
 
 from trilithon.sources.yaml_values import Refused, Value, compose, value_of
@@ -24,7 +25,8 @@ _EMPTY = re.compile(rb"(?:(?:(?:---|\.\.\.)(?=[ \t\r\n]|\Z))?+[ \t]*+(?:#[^\n]*+
 # A "%" behind it would become a directive without it.
 _BARE_MARKER = re.compile(rb"---[ \t]*\r?\n(?!%)")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_UTF32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
+_NOT_UTF8 = (*_UTF32, b"\xff\xfe", b"\xfe\xff")
 
 
 class RawDocument(Struct, frozen=True, gc=False):
@@ -34,6 +36,7 @@ class RawDocument(Struct, frozen=True, gc=False):
     text: bytes
     digest: bytes
     start: int = 0
+    is_unfinished: bool = False
 
 
 class Parsed(Struct, frozen=True):
@@ -54,7 +57,7 @@ class Unreadable(Struct, frozen=True, gc=False):
 
 def split(data: bytes) -> tuple[RawDocument, ...]:
     """The documents of a file in order, without those that hold only comments."""
-    if data.startswith(_UTF16):
+    if data.startswith(_NOT_UTF8):
         return (RawDocument(1, data, digest_of(data)),)
     text = data.removeprefix(_BYTE_ORDER_MARK)
     start, line = len(data) - len(text), 1
@@ -69,6 +72,11 @@ def split(data: bytes) -> tuple[RawDocument, ...]:
         start += len(piece)
         line += piece.count(b"\n")
     return tuple(documents)
+
+
+def unfinished(document: RawDocument) -> RawDocument:
+    """A document whose end may be missing: it differs from the same text once that is known to be all."""
+    return replace(document, digest=document.digest + b" and more", is_unfinished=True)
 
 
 def digest_of(text: bytes) -> bytes:
@@ -97,8 +105,9 @@ def _pieces(data: bytes) -> Iterator[bytes]:
 
 def parse(document: RawDocument) -> Parsed | Unreadable:
     """The document's value, or why it has none; never raises, whatever the bytes are."""
-    if document.text.startswith(_UTF16):
-        return Unreadable("YAMLSyntax", 0, "the file is UTF-16", "save it as UTF-8")
+    if document.text.startswith(_NOT_UTF8):
+        encoding = "UTF-32" if document.text.startswith(_UTF32) else "UTF-16"
+        return Unreadable("YAMLSyntax", 0, f"the file is {encoding}", "save it as UTF-8")
     try:
         root = compose(document.text)
         return Parsed(value_of(root, document.line), root)
