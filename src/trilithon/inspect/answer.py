@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from trilithon.inspect.decision import Forwarded
 from trilithon.inspect.request import Request, without_port
-from trilithon.model.listener import Listener
+from trilithon.model.listener import Listener, PortKey
 from trilithon.model.rule import Filters, HeaderEdit, Match, PathEdit, Redirect, Rule
-from trilithon.model.settings import Settings
+from trilithon.model.tables import PORT_LISTENERS
+from trilithon.pipeline import Translation
 from trilithon.xds.headers import then
 from trilithon.xds.redirect import location_port
 
@@ -24,12 +25,22 @@ def edited_path(edit: PathEdit | None, match: Match, path: str) -> str:
 
 
 def location(
-    settings: Settings, redirect: Redirect, match: Match, request: Request, path: str, listener: Listener
+    translation: Translation, redirect: Redirect, match: Match, request: Request, path: str, listener: Listener
 ) -> str:
     """The Location of a redirect (HTTPRequestRedirectFilter: port inference, default ports left out)."""
+
+    def listens(port: int) -> bool:
+        return translation.engine.row(PORT_LISTENERS, PortKey(listener.key.gateway, port)) is not None
+
     scheme = redirect.scheme or request.scheme
     host = redirect.hostname or without_port(request.authority)
-    port = location_port(settings, redirect, request.scheme, listener.port)
+    port = location_port(
+        translation.settings,
+        redirect,
+        request.scheme,
+        listener.port,
+        listens,
+    )
     shown = "" if port is None else f":{port}"
     target = edited_path(redirect.path, match, path)
     query = f"?{request.query}" if request.query is not None and "?" not in target else ""

@@ -16,7 +16,6 @@ from trilithon.model.backend import BackendKey
 from trilithon.model.listener import HostKey, Listener
 from trilithon.model.problem import reason_of
 from trilithon.model.rule import Filters, Forward, Match, Redirect, Refuse, Rule, Rules, Share
-from trilithon.model.settings import Settings
 from trilithon.model.tables import ADDRESSES, ATTACHMENTS, RULES
 from trilithon.pipeline import Translation
 from trilithon.resources.meta import Key
@@ -68,7 +67,7 @@ def explain(translation: Translation, request: Request, listener: str | None = N
     if winner is None:
         reason = f"no rule of {describe(owner)} matches" if candidates else f"no route serves {request.host} here"
         return _at(owner, Decision(outcome="no-route", status=404, reason=reason, lost=tuple(lost)))
-    decision = _outcome(engine, settings, winner, request, path, owner)
+    decision = _outcome(translation, winner, request, path, owner)
     return _at(
         owner,
         decision,
@@ -195,9 +194,7 @@ def _elsewhere(engine: Engine, owner: Listener, seen: set[Key], host: str) -> li
     return lost
 
 
-def _outcome(
-    engine: Engine, settings: Settings, winner: _Candidate, request: Request, path: str, listener: Listener
-) -> Decision:
+def _outcome(translation: Translation, winner: _Candidate, request: Request, path: str, listener: Listener) -> Decision:
     rule, action = winner.rule, winner.rule.action
     cors = cors_of(rule)
     if cors is not None and is_preflight(cors, request):
@@ -208,10 +205,10 @@ def _outcome(
         reason = f"{reason_of(why)}: {why.message}" if why else "the rule has no backend"
         return Decision(outcome="direct", status=action.status, reason=reason, problem=why)
     if isinstance(action, Redirect):
-        where = location(settings, action, winner.match, request, path, listener)
+        where = location(translation, action, winner.match, request, path, listener)
         return Decision(outcome="redirect", status=action.status, location=where)
     weighted = [share for share in action.shares if share.weight]
-    shares = tuple(_share(engine, listener.key.gateway, rule, share, action) for share in weighted)
+    shares = tuple(_share(translation.engine, listener.key.gateway, rule, share, action) for share in weighted)
     own = Filters()
     if len(weighted) == 1:
         own = weighted[0].filters

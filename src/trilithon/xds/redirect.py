@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from envoy.config.route.v3.route_components_pb2 import RedirectAction, Route, RouteAction
 from envoy.extensions.filters.http.lua.v3.lua_pb2 import LuaPerRoute
@@ -33,7 +34,6 @@ _CODES = {
     308: RedirectAction.PERMANENT_REDIRECT,
 }
 _WELL_KNOWN = {"http": 80, "https": 443}
-_LAST_PORT = 65535
 
 
 def fill_redirect(target: RedirectAction, redirect: Redirect, match: Match) -> None:
@@ -67,35 +67,41 @@ def fill_prefix(target: RedirectAction | RouteAction, edit: PathEdit, match: Mat
         target.regex_rewrite.substitution = "/"
 
 
-def location_port(settings: Settings, redirect: Redirect, scheme: str, port: int) -> int | None:
+def location_port(
+    settings: Settings, redirect: Redirect, scheme: str, port: int, listens: Callable[[int], bool]
+) -> int | None:
     """The port to write into Location, None for no port.
 
     ``scheme`` is the listener's, ``port`` as the Gateway writes it. "If no port is specified, the redirect port MUST be
     derived using the following rules", and "Implementations SHOULD NOT add the port number in the Location header"
-    where it is the scheme's own (HTTPRequestRedirectFilter.port).
+    where it is the scheme's own (HTTPRequestRedirectFilter.port). ``listens`` tells whether the Gateway itself has a
+    listener on a port: what it has at the scheme's own port is found at the moved one.
     """
     usual = _WELL_KNOWN[redirect.scheme or scheme]
-    named = redirect.port or _inferred(settings, redirect, usual, port)
+    named = redirect.port or _inferred(settings, redirect, usual, port, listens)
     return None if named == usual else named
 
 
-def _inferred(settings: Settings, redirect: Redirect, usual: int, port: int) -> int:
+def _inferred(settings: Settings, redirect: Redirect, usual: int, port: int, listens: Callable[[int], bool]) -> int:
     if redirect.scheme is None:
         return settings.bound_port(port)
-    # Another host's ports are not moved. On this one, what a Gateway has at the scheme's own port is found at the
-    # moved one, where there is such a port.
-    moved = settings.bound_port(usual)
-    return moved if redirect.hostname is None and moved <= _LAST_PORT else usual
+    # Another host's ports are not moved.
+    is_moved = settings.port_offset != 0 and redirect.hostname is None and listens(usual)
+    return settings.bound_port(usual) if is_moved else usual
 
 
 def closed(
-    settings: Settings, routes: tuple[bytes, ...], redirect: Redirect, table: RouteTableKey
+    settings: Settings,
+    routes: tuple[bytes, ...],
+    redirect: Redirect,
+    table: RouteTableKey,
+    listens: Callable[[int], bool],
 ) -> tuple[bytes, ...]:
-    """Encoded redirects completed for a route table.
+    """Encoded redirects completed for a route table; ``listens`` as for ``location_port``.
 
     Protobuf merges a message field that is written twice, so the port is appended, and nothing is encoded again.
     """
-    named = location_port(settings, redirect, "https" if table.scope else "http", table.port)
+    named = location_port(settings, redirect, "https" if table.scope else "http", table.port, listens)
     if named is not None:
         missing = Route(redirect=RedirectAction(port_redirect=named)).SerializeToString()
     elif redirect.hostname is None:

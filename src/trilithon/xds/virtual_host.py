@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 
 from trilithon.incremental import Read
-from trilithon.model.listener import HostKey, RouteTableKey
+from trilithon.model.listener import HostKey, PortKey, RouteTableKey
 from trilithon.model.route_mistakes import LISTENER_NOT_SERVING
 from trilithon.model.settings import Settings
+from trilithon.model.tables import PORT_LISTENERS
 from trilithon.resources.meta import Key
 from trilithon.translate.hostnames import specificity, wider
 from trilithon.xds.forward import fill_reason
@@ -30,7 +31,11 @@ def encode_virtual_host(settings: Settings, read: Read, host: HostKey) -> Encode
     A request that no rule of the narrower hostname matches falls to the wider ones: the spec orders rules by hostname,
     it does not end the search there.
     """
-    routes = b"".join([_routes(settings, match, host.table) for match in _matches(read, host)])
+
+    def listens(port: int) -> bool:
+        return read.one(PORT_LISTENERS, PortKey(host.table.gateway, port)) is not None
+
+    routes = b"".join([_routes(settings, match, host.table, listens) for match in _matches(read, host)])
     head = VirtualHost(name=host.hostname, domains=[host.hostname])
     return EncodedHost(host, as_entry(head, routes))
 
@@ -90,7 +95,7 @@ def _in_order(rows: Iterable[Placed], host: HostKey, seen: set[Key]) -> list[Enc
     return [match for _, _, match in found]
 
 
-def _routes(settings: Settings, match: EncodedMatch, table: RouteTableKey) -> bytes:
+def _routes(settings: Settings, match: EncodedMatch, table: RouteTableKey, listens: Callable[[int], bool]) -> bytes:
     if match.redirect is None:
         return match.routes
-    return match.routes + entries(closed(settings, match.redirects, match.redirect, table))
+    return match.routes + entries(closed(settings, match.redirects, match.redirect, table, listens))
