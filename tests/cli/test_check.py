@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.invoking import json_of, trilithon
+from trilithon.cli.printing import MOST_PROBLEMS
 
 HELLO = Path(__file__).parents[2] / "examples" / "hello"
 KEYS = {"severity", "code", "object", "path", "message", "hint", "file", "line"}
@@ -116,3 +117,9 @@ def test_a_gateway_of_another_controllers_class_is_told_everywhere(shop: Path) -
         )
     answer = trilithon("explain", shop, "GET", "http://shop.test:8080/").stdout
     assert f"no Gateway of ours has a listener; Gateway infra/gw: {said}; write gatewayClassName: trilithon" in answer
+
+
+def test_thousands_of_problems_are_counted_not_printed(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("---\n".join(f"replicaCount: {number}\n" for number in range(1000)))
+    lines = trilithon("check", tmp_path).stdout.splitlines()
+    assert (len(lines), lines[-2]) == (2 * MOST_PROBLEMS + 2, f"and {1000 - MOST_PROBLEMS} more; -o json lists all")

@@ -252,6 +252,9 @@ def test_core_kinds_have_more_fields_than_are_kept() -> None:
         (rule(backendRefs=[{**WEB, "weight": -1}]), "the number -1 is not between 0 and 1000000"),
         (rule(backendRefs=WEB), "expected a list, got a mapping (begin each entry with a dash)"),
         (rule(name=1), "expected a text, got the number 1 (put it in quotes)"),
+        (rule(timeouts={"request": 5}), "expected a text, got the number 5 (write 5s)"),
+        (rule(backendRefs=[{**WEB, "weight": float("inf")}]),
+         "expected a whole number, got the number beyond 300 digits"),
         (rule(name=""), "must not be empty"),
         (rule(name="a" * 254), "is 254 characters long, and 253 are allowed"),
         (route(rules=[]), "needs at least 1 entry"),
@@ -337,3 +340,15 @@ def test_problems_are_limited_and_errors_come_first() -> None:
     assert len(problems) == MAX_PROBLEMS + 1
     assert (problems[0].code, problems[-1].code) == ("WrongType", "MoreProblems")
     assert problems[-1].message == "and 951 more problems in this object"
+
+
+def test_what_is_no_manifest_at_all_is_told_in_one_line() -> None:
+    assert message({"replicaCount": 1}) == (
+        "not a Kubernetes object: it has neither apiVersion nor kind (move it out of the folder)"
+    )
+
+
+def test_a_route_with_too_many_matches_is_told_how_many_routes_it_needs() -> None:
+    matches = [{"path": {"value": f"/{number}"}} for number in range(64)]
+    (problem,) = decode(route(rules=[{"matches": matches}] * 16)).problems
+    assert problem.hint == "split it into 8 routes"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trilithon.sources.field_lines import line_of
-from trilithon.sources.yaml_documents import Parsed, Unreadable, parse, split
+from trilithon.sources.yaml_documents import TEMPLATE_HINT, Parsed, Unreadable, parse, split
 from trilithon.sources.yaml_values import MAX_DEPTH, compose
 
 
@@ -118,6 +118,8 @@ def test_mappings(text: str, expected: object) -> None:
         pytest.param("a: 1\nb: [1,\nc: 2\n", 2, "that began in line 2", id="an open bracket, and where it was opened"),
         pytest.param(b"a: 1\nb: \xff\n", 1, "unreadable character", id="not UTF-8"),
         pytest.param("a: 1\n".encode("utf-16"), 0, "UTF-16", id="UTF-16"),
+        pytest.param("a: 1\n".encode("utf-32"), 0, "UTF-32", id="UTF-32"),
+        pytest.param("b: 1\na: {{ .Values.name }}\n", 1, "", id="a template"),
         pytest.param(b"a: 1\nb: \x00\n", 1, "control characters", id="a NUL byte"),
         pytest.param("a: !!python/object/apply:os.system [x]\n", 0, "tag", id="a tag of a programming language"),
         pytest.param("a: !!int abc\n", 0, "not a number", id="a tag that does not fit"),
@@ -252,3 +254,14 @@ spec:
 )
 def test_lines_of_fields(path: str, line: int) -> None:
     assert line_of(compose(FIELDS), path) + 1 == line
+
+
+def test_a_template_is_recognised_and_what_begins_at_the_end_is_in_the_last_line() -> None:
+    (document,) = split(b"metadata:\n  name: {{ .Values.name }}\n")
+    template = parse(document)
+    assert isinstance(template, Unreadable)
+    assert (template.line, template.hint) == (1, TEMPLATE_HINT)
+    (document,) = split(b"a: 1\nb: [1,\n")
+    unended = parse(document)
+    assert isinstance(unended, Unreadable)
+    assert (unended.line, "line" in unended.message) == (1, False)

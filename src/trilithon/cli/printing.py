@@ -12,6 +12,8 @@ import msgspec
 
 from trilithon.inspect.overview import ProblemView
 
+# Nobody reads more on a terminal.
+MOST_PROBLEMS = 200
 COLOURS = {"error": "red", "warning": "yellow"}
 
 
@@ -37,10 +39,15 @@ def problem_lines(problem: ProblemView) -> list[str]:
 
 
 def print_problems(problems: Iterable[ProblemView]) -> None:
-    """Each problem in its lines."""
-    for problem in problems:
+    """Each problem in its lines, errors before warnings where they are too many to print them all."""
+    every = list(problems)
+    if len(every) > MOST_PROBLEMS:
+        every.sort(key=lambda problem: problem.severity != "error")
+    for problem in every[:MOST_PROBLEMS]:
         for line in problem_lines(problem):
             click.echo(line)
+    if len(every) > MOST_PROBLEMS:
+        click.echo(f"and {len(every) - MOST_PROBLEMS} more; -o json lists all")
 
 
 def printable(text: str) -> str:

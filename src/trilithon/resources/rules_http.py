@@ -75,7 +75,7 @@ def matches_are_few_in_total(rules: tuple[HTTPRouteRule, ...]) -> Sequence[Findi
     if total <= MAX_MATCHES:
         return ()
     message = f"the rules have {total} matches together, and {MAX_MATCHES} are allowed"
-    return (Finding("TooMany", "", message, "split the route in two"),)
+    return (Finding("TooMany", "", message, f"split it into {-(-total // MAX_MATCHES)} routes"),)
 
 
 def rule_names_differ(rules: tuple[HTTPRouteRule, ...]) -> Sequence[Finding]:

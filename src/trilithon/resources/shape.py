@@ -49,6 +49,10 @@ def examine(value: Any, expected: type[Struct], path: str, *, secret: bool = Fal
     return Examined(tuple(walk.findings), tuple(walk.sound))
 
 
+# A duration's numbers have five digits at most.
+MAX_SECONDS = 99_999
+
+
 @cache
 def _type_info(expected: type[Struct]) -> inspect.Type:
     return inspect.type_info(expected)
@@ -93,9 +97,8 @@ class _Walk:
         self.findings.append(Finding(code, path, message, hint))
         return False
 
-    def _wrong_type(self, value: Any, expected: str, path: str) -> bool:
-        hint = ""
-        if expected == "a text" and isinstance(value, (bool, int, float)):
+    def _wrong_type(self, value: Any, expected: str, path: str, hint: str = "") -> bool:
+        if not hint and expected == "a text" and isinstance(value, (bool, int, float)):
             hint = "put it in quotes"
         elif isinstance(value, str) and expected in ("a number", "true or false"):
             hint = "remove the quotes" if value.isdecimal() or value in ("true", "false") else ""
@@ -125,7 +128,8 @@ class _Walk:
 
     def _text(self, value: Any, expected: inspect.StrType, path: str, words: str) -> bool:
         if not isinstance(value, str):
-            return self._wrong_type(value, "a text", path)
+            is_seconds = type(value) is int and 0 <= value <= MAX_SECONDS and words.startswith("a duration")
+            return self._wrong_type(value, "a text", path, f"write {value}s" if is_seconds else "")
         if len(value) < (expected.min_length or 0):
             return self._say("InvalidValue", path, "must not be empty")
         if expected.max_length is not None and len(value) > expected.max_length:

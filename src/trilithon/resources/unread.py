@@ -15,6 +15,9 @@ _SAME_GROUP = 0.85
 
 def unread(api_version: object, kind: object) -> Sequence[Finding]:
     """Why no kind that is read has this version and name."""
+    if api_version is None and kind is None:
+        message = "not a Kubernetes object: it has neither apiVersion nor kind"
+        return (Finding("MissingField", "", message, "move it out of the folder"),)
     found = [*_text(api_version, "apiVersion", _version_of(kind)), *_text(kind, "kind", "")]
     if found or not isinstance(api_version, str) or not isinstance(kind, str):
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -68,7 +69,8 @@ def described(value: object, *, secret: bool = False) -> str:
 
 def number(value: float) -> str:
     """The number as text; Python refuses to print whole numbers of several thousand digits."""
-    return "beyond 300 digits" if isinstance(value, int) and value.bit_length() > 1000 else str(value)
+    is_long = value.bit_length() > 1000 if isinstance(value, int) else math.isinf(value)
+    return "beyond 300 digits" if is_long else str(value)
 
 
 def nearest(name: str, names: Iterable[str], *, likeness: float = 0.7) -> str:

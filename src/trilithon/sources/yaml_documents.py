@@ -28,6 +28,8 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 _NOT_UTF8 = (*_UTF32, b"\xff\xfe", b"\xfe\xff")
 
+TEMPLATE_HINT = "looks like a Helm template; render it first"
+
 
 class RawDocument(Struct, frozen=True, gc=False):
     """One document as text. ``line`` is the number of its first line in the file, from 1; ``start`` its first byte."""
@@ -112,7 +114,8 @@ def parse(document: RawDocument) -> Parsed | Unreadable:
         root = compose(document.text)
         return Parsed(value_of(root, document.line), root)
     except Refused as refused:
-        return Unreadable(refused.code, refused.line, refused.message, refused.hint)
+        hint = refused.hint or (TEMPLATE_HINT if b"{{" in _line_at(document, refused.line) else "")
+        return Unreadable(refused.code, refused.line, refused.message, hint)
     except yaml.YAMLError as error:
         return _syntax(error, document)
 
@@ -126,11 +129,17 @@ def _syntax(error: yaml.YAMLError, document: RawDocument) -> Unreadable:
         return Unreadable("YAMLSyntax", 0, str(error))
     mark = error.problem_mark or error.context_mark
     # At the end of the text libyaml points behind the last line.
-    line = min(mark.line, document.text.rstrip().count(b"\n")) if mark else 0
+    last = document.text.rstrip().count(b"\n")
+    line = min(mark.line, last) if mark else 0
     message = error.problem or "not YAML"
     if error.context:
-        begun = error.context_mark.line if error.context_mark else line
+        begun = min(error.context_mark.line, last) if error.context_mark else line
         message += f" {error.context}" + (f" that began in line {document.line + begun}" if begun != line else "")
-    text = document.text.splitlines()[line : line + 1]
-    tab = bool(text) and b"\t" in text[0][: len(text[0]) - len(text[0].lstrip())]
-    return Unreadable("YAMLSyntax", line, message, "YAML indents with spaces, not tabs" if tab else "")
+    text = _line_at(document, line)
+    if b"\t" in text[: len(text) - len(text.lstrip())]:
+        return Unreadable("YAMLSyntax", line, message, "YAML indents with spaces, not tabs")
+    return Unreadable("YAMLSyntax", line, message, TEMPLATE_HINT if b"{{" in text else "")
+
+
+def _line_at(document: RawDocument, line: int) -> bytes:
+    return next(iter(document.text.splitlines()[line : line + 1]), b"")
