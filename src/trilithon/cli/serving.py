@@ -62,7 +62,7 @@ class Serving:
             covering: asyncio.Task[None] | None = None
             if demo_backends:
                 # Before the first request can come: the files are looked at for this alone.
-                first = FileSource(self._paths).load().upserts.values()
+                first = (await asyncio.to_thread(FileSource(self._paths).load)).upserts.values()
                 await demo.cover(loopback_places(each for each in first if isinstance(each, BackendResource)))
                 covering = asyncio.create_task(
                     _cover_changes(controller, demo, backends_changed, self.report.say), name="demo backends"

@@ -96,7 +96,8 @@ class Controller:
 
         ``changes`` starts to follow the source, from its first state on; without it that state is served for good.
         """
-        self._take(self._source.load())
+        # Off the loop: thousands of files take a second, in which a signal must be heard.
+        self._take(await asyncio.to_thread(self._source.load))
         await self._server.start()
         await self._control.start()
         try:
