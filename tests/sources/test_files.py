@@ -552,3 +552,13 @@ def test_positions_follow_edits_above(world: World) -> None:
     assert world.source.position(route_key("two"), "spec.hostnames[0]") == (file, 19)
     assert world.source.position(route_key("two"), "spec.rules[0].matches") == (file, 18)
     assert world.source.position(route_key("three")) is None
+
+
+def test_alike_mistakes_in_two_files_are_two_each_with_its_place(world: World) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        world.write(name, SYNTAX_ERROR)
+    world.look()
+    problems = [found.problem for found in world.source.problems() if found.problem.code == "YAMLSyntax"]
+    assert len(set(problems)) == len(problems) == 2
+    places = [world.source.place_of(problem) for problem in problems]
+    assert [Path(place[0]).name for place in places if place is not None] == ["a.yaml", "b.yaml"]

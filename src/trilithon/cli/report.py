@@ -173,8 +173,6 @@ class TextReport:
         self._errors = errors
         # The objects of the first change, by which it is known when it is told again.
         self._first: tuple[Key, ...] | None = None
-        # Where problems without an object stood: once they are gone, nobody else knows.
-        self._places: dict[Problem, str] = {}
         self._served: set[Key] = set()
 
     def say(self, text: str) -> None:
@@ -222,18 +220,13 @@ class TextReport:
         return f"{what}: {cost}, {click.style('served', fg='green')} after {_milliseconds(event.served):g} ms"
 
     def _problems(self, controller: Controller, event: ProblemsChanged) -> None:
-        views = [_view(controller, problem) for problem in event.appeared]
-        for problem, view in zip(event.appeared, views, strict=True):
-            if problem.key is None and view.file is not None:
-                self._places[problem] = view.file
-        for view in sorted(views, key=_place):
+        for view in sorted((_view(controller, problem) for problem in event.appeared), key=_place):
             self.warn(view)
         for problem in event.healed:
             self._output.echo(self._healed(controller, problem, event.removed))
 
     def _healed(self, controller: Controller, problem: Problem, removed: int) -> str:
-        place = self._places.pop(problem, "")
-        what = printable(f"{place}: {problem}" if place else str(problem))
+        what = printable(str(problem))
         if problem.key is not None and controller.engine.row(SOURCES[problem.key.kind], problem.key) is None:
             return f"gone with its object: {what}"
         if problem.code in HELD and removed:

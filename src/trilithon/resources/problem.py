@@ -15,7 +15,8 @@ class Problem(Struct, frozen=True, gc=False):
     """One mistake: in which object, at which field, what is wrong and what helps.
 
     ``path`` is the field path as the API server prints it, from the object's root: ``spec.rules[0].matches[1].path``;
-    "" means the object as a whole. ``key`` is None where no object could be read at all.
+    "" means the object as a whole. ``key`` is None where no object could be read at all; ``place`` then says where, as
+    "file:line", so that two alike mistakes in two files are two.
     """
 
     code: str
@@ -24,7 +25,8 @@ class Problem(Struct, frozen=True, gc=False):
     message: str
     hint: str = ""
     severity: Severity = "error"
+    place: str = ""
 
     def __str__(self) -> str:
-        where = " ".join(part for part in (str(self.key) if self.key else "", self.path) if part)
+        where = " ".join(part for part in (str(self.key) if self.key else self.place, self.path) if part)
         return f"{where}: {self.message}" if where else self.message

@@ -31,8 +31,14 @@ class FileProblem(Struct, frozen=True, gc=False):
 
 
 def by_place(found: Iterable[FileProblem]) -> tuple[FileProblem, ...]:
-    """Mistakes by file and line."""
-    return tuple(sorted(found, key=lambda one: (one.file, one.line, one.problem.path, one.problem.message)))
+    """Mistakes by file and line; those of no object carry their place."""
+    placed = (one if one.problem.key is not None else _placed(one) for one in found)
+    return tuple(sorted(placed, key=lambda one: (one.file, one.line, one.problem.path, one.problem.message)))
+
+
+def _placed(found: FileProblem) -> FileProblem:
+    place = f"{found.file}:{found.line}" if found.line else found.file
+    return replace(found, problem=replace(found.problem, place=place))
 
 
 def refusals(closed: Mapping[str, Refusal]) -> Iterator[FileProblem]:
