@@ -227,10 +227,3 @@ BACKEND_REFUSED = Mistake(
     "Envoy refused {backend}, so its requests are answered 503 or as before: {why}",
     "this is a defect of Trilithon: please report it",
 )
-ENDPOINT_REFUSED = Mistake(
-    "EndpointRefused",
-    "",
-    "",
-    "{backend}: the endpoint {address} is not allowed: {why}",
-    severity="warning",
-)
