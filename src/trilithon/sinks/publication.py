@@ -28,7 +28,7 @@ class Publisher:
     """
 
     def __init__(self) -> None:
-        self._names: dict[tuple[str, object], tuple[Key, str, str]] = {}
+        self._names: dict[tuple[str, object], tuple[str, str]] = {}
         self._ports: dict[Key, int] = {}
 
     @property
@@ -43,18 +43,16 @@ class Publisher:
         for table in PUBLISHED:
             for key, resource in changes.of(table).items():
                 place = (table.name, key)
+                gateway: Key = key[0]
                 if resource is not None:
-                    gateway: Key = key[0]
-                    known = self._names.get(place)
-                    if table is ENVOY_LISTENERS and known is None:
+                    if table is ENVOY_LISTENERS and place not in self._names:
                         self._ports[gateway] = self._ports.get(gateway, 0) + 1
-                    self._names[place] = (gateway, resource.type_url, resource.name)
+                    self._names[place] = (resource.type_url, resource.name)
                     upserts.setdefault(gateway, []).append(resource)
                 elif place in self._names:
-                    gateway, type_url, name = self._names.pop(place)
                     if table is ENVOY_LISTENERS:
                         self._forget_port(gateway)
-                    removals.setdefault(gateway, []).append((type_url, name))
+                    removals.setdefault(gateway, []).append(self._names.pop(place))
         return tuple(
             Publication(gateway, tuple(upserts.get(gateway, ())), tuple(removals.get(gateway, ())))
             for gateway in sorted(upserts.keys() | removals.keys())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import get_args
 
 from msgspec import Struct
 
@@ -13,6 +14,7 @@ from trilithon.model.rule import Cors, Filters, HeaderEdit, Mirror, PathEdit, Re
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.resources.routes import (
+    FilterType,
     HTTPHeaderFilter,
     HTTPPathModifier,
     HTTPRequestMirrorFilter,
@@ -43,18 +45,7 @@ class Step(Struct, frozen=True, gc=False):
     at: str
 
 
-IN_RULE = frozenset(
-    {
-        "RequestHeaderModifier",
-        "ResponseHeaderModifier",
-        "RequestMirror",
-        "RequestRedirect",
-        "URLRewrite",
-        "ExtensionRef",
-        "CORS",
-        "ExternalAuth",
-    }
-)
+IN_RULE = frozenset(get_args(FilterType))
 # Envoy has these per backend; ExtensionRef and ExternalAuth are here to be refused by their own names.
 IN_BACKEND = frozenset({"RequestHeaderModifier", "ResponseHeaderModifier", "CORS", "ExtensionRef", "ExternalAuth"})
 # A mirror of a rule's only backend mirrors the rule.
