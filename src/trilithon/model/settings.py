@@ -7,13 +7,27 @@ from msgspec import Struct
 CONTROLLER_NAME = "trilithon.dev/gateway-controller"
 
 
+class Installation(Struct, frozen=True):
+    """How this controller is installed in a cluster: what the objects that it makes for Gateways have to name.
+
+    ``name`` is that of its Deployment and Service in ``namespace``; ``image`` runs its proxies, which find it at
+    ``xds_host`` and ``xds_port``.
+    """
+
+    namespace: str = "trilithon-system"
+    name: str = "trilithon"
+    image: str = "trilithon"
+    xds_host: str = "trilithon.trilithon-system.svc"
+    xds_port: int = 18000
+
+
 class Settings(Struct, frozen=True):
     """The surroundings that translation has to know.
 
     ``address`` is where Envoy binds; ``port_offset`` is added to every listener's port. ``shared_address`` says that
     all Gateways bind that one address, so that two of them cannot have one port, and no other controller serves any.
     ``private_backends`` allows loopback and link-local endpoints: right where the files are the operator's own, wrong
-    in a cluster.
+    in a cluster. With an ``installation`` every Gateway of ours gets its own Deployment and Service.
     """
 
     controller_name: str = CONTROLLER_NAME
@@ -21,6 +35,7 @@ class Settings(Struct, frozen=True):
     port_offset: int = 0
     shared_address: bool = True
     private_backends: bool = True
+    installation: Installation | None = None
 
     def bound_port(self, port: int) -> int:
         """The real port of a listener's port; may exceed 65535, which the listener then reports."""
