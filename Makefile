@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 BIN := .venv/bin
 # Folders with Python in them.
-CODE := $(wildcard src tests bench tools)
+CODE := $(wildcard src tests bench tools testcluster)
 # Test processes at once; the files of one folder may share a real Envoy, so a file stays in one process.
 WORKERS ?= 2
 # How many random requests `make oracle` compares.

@@ -1,0 +1,1 @@
+"""A Kubernetes cluster without containers: real control plane, pods as local processes in network namespaces."""
