@@ -14,15 +14,14 @@ import pytest
 
 from tests.system.harness import backends, free_port, serves, until
 from tests.system.manifests import Folder, backend, gateway, listener, route, rule, to
-from trilithon.controller import Change, Controller, EnvoyChanged, Event, Failed
+from trilithon.controller import Change, Controller, EnvoyChanged, Event, Failed, LocalEnvoys, Surface, Telling
 from trilithon.incremental import Engine
 from trilithon.model.settings import Settings
 from trilithon.sinks.envoy_binary import find_envoy
 from trilithon.sinks.envoy_process import Launch
 from trilithon.sinks.processes import EnvoyStarted
-from trilithon.sinks.runtime_directory import RuntimeDirectory
 from trilithon.sources.files import FileSource
-from trilithon.sources.follow import follow
+from trilithon.sources.follow import FollowedFiles
 
 pytestmark = pytest.mark.system
 
@@ -43,17 +42,14 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @asynccontextmanager
 async def controlling(folder: Folder, runtime: Path, on_event: Callable[[Event], None]) -> AsyncIterator[Controller]:
     """A controller that follows a folder; ended in the end."""
-    source = FileSource((folder.path,))
-    binary = find_envoy().path
+    socket = runtime / "xds.sock"
+    launch = Launch(binary=find_envoy().path, directory=runtime, xds_socket=str(socket))
+    tell = Telling(on_event)
     controller = Controller(
-        source,
-        Settings(),
-        RuntimeDirectory(runtime),
-        lambda directory: Launch(binary=binary, directory=directory.path, xds_socket=str(directory.xds_socket)),
-        on_event,
+        FollowedFiles(FileSource((folder.path,))), Settings(), LocalEnvoys(launch, tell), Surface(socket), tell
     )
     stop = asyncio.Event()
-    running = asyncio.create_task(controller.run(stop, lambda: follow(source)), name="controller")
+    running = asyncio.create_task(controller.run(stop), name="controller")
     try:
         yield controller
     finally:

@@ -19,7 +19,7 @@ from tests.oracle.objects import BACKENDS, MARKER_HOST, Backends, Manifest, Port
 from tests.system.client import Answer, Connection, Unanswered, trusting
 from tests.system.harness import free_port, until
 from trilithon.cli.echo import EchoServer
-from trilithon.controller import Controller, Event
+from trilithon.controller import Controller, Event, LocalEnvoys, Surface, Telling
 from trilithon.model.settings import Settings
 from trilithon.model.tables import PROXIES
 from trilithon.pipeline import Translation, translate
@@ -28,7 +28,6 @@ from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.sinks.envoy_binary import find_envoy
 from trilithon.sinks.envoy_process import Launch
-from trilithon.sinks.runtime_directory import RuntimeDirectory
 
 # Connections kept open; each serves many requests of one set.
 LANES = 8
@@ -57,7 +56,7 @@ class _Source:
         self.queue: asyncio.Queue[_Changed] = asyncio.Queue()
         self._first = first
 
-    def load(self) -> _Changed:
+    async def first(self) -> _Changed:
         return _Changed(self._first, (), time.monotonic())
 
     async def changes(self) -> AsyncIterator[_Changed]:
@@ -94,8 +93,12 @@ class World:
         self._served = dict(self._standing)
         self._source = _Source(self._standing)
         directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="oracle-")))
-        self._controller = Controller(self._source, Settings(), RuntimeDirectory(directory), _launch, self._heard)
-        running = asyncio.create_task(self._controller.run(self._stop, self._source.changes), name="controller")
+        socket = directory / "xds.sock"
+        # One worker: what one connection sees, all see.
+        launch = Launch(binary=find_envoy().path, directory=directory, xds_socket=str(socket), concurrency=1)
+        tell = Telling(self._heard)
+        self._controller = Controller(self._source, Settings(), LocalEnvoys(launch, tell), Surface(socket), tell)
+        running = asyncio.create_task(self._controller.run(self._stop), name="controller")
         self._stack.push_async_callback(self._end, running)
         return self
 
@@ -188,11 +191,6 @@ def resources(manifests: Iterable[Manifest]) -> dict[Key, Any]:
                 raise NotAccepted("; ".join(map(str, decoded.problems)))
             found[decoded.resource.key] = decoded.resource
     return found
-
-
-def _launch(runtime: RuntimeDirectory) -> Launch:
-    # One worker: what one connection sees, all see.
-    return Launch(binary=find_envoy().path, directory=runtime.path, xds_socket=str(runtime.xds_socket), concurrency=1)
 
 
 def _three_ports() -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from trilithon import __version__
 from trilithon.cli.demo_backends import DemoBackends, loopback_places
 from trilithon.cli.manifests import nothing_at
 from trilithon.cli.report import Report
-from trilithon.controller import Change, Controller, Event
+from trilithon.controller import Change, Controller, Event, LocalEnvoys, Surface, Telling
 from trilithon.model.settings import Settings
 from trilithon.model.tables import BACKENDS
 from trilithon.resources.core import BackendResource
@@ -18,7 +18,7 @@ from trilithon.sinks.envoy_binary import EnvoyBinary
 from trilithon.sinks.envoy_process import Launch
 from trilithon.sinks.runtime_directory import RuntimeDirectory
 from trilithon.sources.files import FileSource
-from trilithon.sources.follow import follow
+from trilithon.sources.follow import FollowedFiles
 
 
 class Serving:
@@ -48,13 +48,15 @@ class Serving:
                 if not any(source.position(key) for key in source.resources) and not source.problems():
                     self.report.warn(nothing_at(self._paths))
 
+        telling = Telling(tell)
+        socket = self._runtime.xds_socket
+        launch = Launch(binary=self._envoy.path, directory=self._runtime.path, xds_socket=str(socket))
         controller = Controller(
-            source,
+            FollowedFiles(source),
             self._settings,
-            self._runtime,
-            lambda runtime: Launch(binary=self._envoy.path, directory=runtime.path, xds_socket=str(runtime.xds_socket)),
-            tell,
-            paths=tuple(map(str, self._paths)),
+            LocalEnvoys(launch, telling),
+            Surface(socket, self._runtime.control_socket, tuple(map(str, self._paths))),
+            telling,
         )
         shown = ", ".join(map(str, self._paths))
         self.report.say(f"trilithon {__version__} with Envoy {self._envoy.version} serves {shown}; Ctrl-C ends it")
@@ -68,7 +70,7 @@ class Serving:
                     _cover_changes(controller, demo, backends_changed, self.report.say), name="demo backends"
                 )
             try:
-                await controller.run(stop, (lambda: follow(source)) if watch else None)
+                await controller.run(stop, follows=watch)
             finally:
                 if covering is not None:
                     covering.cancel()

@@ -1,5 +1,6 @@
-"""Run everything in one loop: a source, the engine, and the Envoys."""
+"""Run everything in one loop: a source, the engine, the Envoys, and whatever else results go to."""
 
+from trilithon.controller.envoys import Envoys, LocalEnvoys, RemoteEnvoys
 from trilithon.controller.events import (
     Change,
     EnvoyChanged,
@@ -9,15 +10,23 @@ from trilithon.controller.events import (
     GatewayChanged,
     ProblemsChanged,
 )
-from trilithon.controller.loop import Controller
+from trilithon.controller.loop import Controller, Surface
+from trilithon.controller.outlet import Outlet
+from trilithon.controller.telling import Telling
 
 __all__ = [
     "Change",
     "Controller",
     "EnvoyChanged",
     "EnvoySaid",
+    "Envoys",
     "Event",
     "Failed",
     "GatewayChanged",
+    "LocalEnvoys",
+    "Outlet",
     "ProblemsChanged",
+    "RemoteEnvoys",
+    "Surface",
+    "Telling",
 ]

@@ -7,16 +7,21 @@ import gc
 import itertools
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
-from trilithon.controller.events import Change, EnvoyChanged, EnvoySaid, Event
+from trilithon.controller.envoys import Envoys
+from trilithon.controller.events import Change, Event
 from trilithon.controller.looking import Looking
 from trilithon.controller.news import News
+from trilithon.controller.outlet import Outlet
 from trilithon.controller.source import Source, SourceChange, place_of
-from trilithon.controller.telling import Telling, failed
+from trilithon.controller.telling import failed
 from trilithon.controller.waiting import LATE_SECONDS, Waiting
 from trilithon.incremental import Changes, Edit, Engine
 from trilithon.inspect.overview import EnvoyView, Overview
@@ -27,44 +32,54 @@ from trilithon.pipeline import build, edits
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.sinks.control_server import ControlServer
-from trilithon.sinks.envoy_process import Launch
 from trilithon.sinks.grpc_server import XdsServer
-from trilithon.sinks.processes import EnvoyProcesses
 from trilithon.sinks.publication import Publication, Publisher
-from trilithon.sinks.runtime_directory import RuntimeDirectory
-from trilithon.xds.node import node_id
 
 # How long the engine may hold the loop before acks and probes get their turn.
 SLICE_SECONDS = 0.005
 # A part that fails is started again; when it fails each time, not more often than this.
 RESTART_SECONDS = 1.0
 
-SourceChanges = Callable[[], AsyncIterator[SourceChange]]
+
+class Surface(Struct, frozen=True):
+    """Where others meet this process.
+
+    ``xds``: for Envoys, the path of a unix socket, or "host:port". ``control_socket``: for ``trilithon status``.
+    ``paths``: what it says that it serves.
+    """
+
+    xds: str | Path
+    control_socket: Path | None = None
+    paths: tuple[str, ...] = ()
 
 
 class Controller:
-    """One process: a source, an engine, an xDS server and the Envoys.
+    """One process: a source, an engine, an xDS server, and whatever else the results go to.
 
-    ``on_event`` is called in the loop and must not block; what it raises changes nothing of what is served. Nothing is
-    served before the source has been read once and everything is translated.
+    ``tell`` is called in the loop and must not block; what it raises changes nothing of what is served. Nothing is
+    served before the source has been read once and everything is translated. ``gateways`` says, of a settled engine,
+    which Gateways have Envoys; without it those that have an Envoy listener.
     """
 
     def __init__(
         self,
         source: Source,
         settings: Settings,
-        runtime: RuntimeDirectory,
-        launch: Callable[[RuntimeDirectory], Launch],
-        on_event: Callable[[Event], None],
+        envoys: Envoys,
+        surface: Surface,
+        tell: Callable[[Event], None],
         *,
-        paths: tuple[str, ...] = (),
+        gateways: Callable[[Engine], AbstractSet[Key]] | None = None,
     ) -> None:
         self.engine: Engine = build(settings)
         self.settings = settings
         self._source = source
-        self._paths = paths
-        self._tell = Telling(on_event)
+        self._envoys_run = envoys
+        self._paths = surface.paths
+        self._tell = tell
         self._publisher = Publisher()
+        self._gateways = gateways
+        self._outlets: list[Outlet] = []
         self._revision = 0
         self._pending: list[Edit[Any, Any]] = []
         self._noticed: float | None = None
@@ -74,48 +89,76 @@ class Controller:
         self._looking = Looking(self.engine, settings, self._resting, self.position)
         self._waiting = Waiting()
         self._news = News()
-        self._serials = itertools.count(1)
-        # The node id of each Gateway's Envoy. One that still drains has an older id, and gets nothing any more.
-        self._nodes: dict[Key, str] = {}
-        self._endings: set[asyncio.Task[None]] = set()
+        # The Gateways whose Envoys are kept.
+        self._kept: set[Key] = set()
         self._server = XdsServer(
-            runtime.xds_socket,
+            surface.xds,
             on_proxy=self._on_proxy,
             on_applied=self._on_applied,
-            admits=lambda node: node in self._nodes.values(),
+            admits=envoys.admits,
         )
-        self._processes = EnvoyProcesses(
-            launch(runtime),
-            on_state=lambda gateway, event: self._tell(EnvoyChanged(gateway, event)),
-            on_log=lambda gateway, level, text: self._tell(EnvoySaid(gateway, level, text)),
-        )
-        self._control = ControlServer(runtime.control_socket, self._encoded_overview)
+        control = surface.control_socket
+        self._control = ControlServer(control, self._encoded_overview) if control is not None else None
+        # Set while Envoys can get their configuration.
+        self.serving = asyncio.Event()
 
-    async def run(self, stop: asyncio.Event, changes: SourceChanges | None = None) -> None:
-        """Serve until ``stop`` is set, then let requests in flight finish and end the Envoys.
+    def attach(self, outlet: Outlet) -> None:
+        """Let results go there as well; before ``run``."""
+        self._outlets.append(outlet)
 
-        ``changes`` starts to follow the source, from its first state on; without it that state is served for good.
+    def feed(self, coming: Iterable[Edit[Any, Any]]) -> None:
+        """Take in what an outlet has learned; from the loop."""
+        self._pending += coming
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event, *, follows: bool = True) -> None:
+        """Serve until ``stop`` is set, then let requests in flight finish and end what was started here.
+
+        ``follows``: take in the changes of the source; without it its first state is served for good.
         """
-        # Off the loop: thousands of files take a second, in which a signal must be heard.
-        self._take(await asyncio.to_thread(self._source.load))
-        await self._server.start()
-        await self._control.start()
+        if not await self._is_first_in(stop):
+            return
         try:
-            await self._settle_pending()
+            await self._server.start()
+            if self._control is not None:
+                await self._control.start()
+            self.serving.set()
+            await self._keep_envoys()
             # What was just built stays: the collector need not look at it again.
             gc.collect()
             gc.freeze()
             async with asyncio.TaskGroup() as tasks:
                 ends = [tasks.create_task(self._for_ever("settling", self._settle_for_ever))]
-                if changes is not None:
-                    ends.append(tasks.create_task(self._for_ever("following the source", self._follow, changes)))
+                if follows:
+                    ends.append(tasks.create_task(self._for_ever("following the source", self._follow)))
+                ends += [tasks.create_task(self._for_ever(type(each).__name__, each.run)) for each in self._outlets]
                 await stop.wait()
                 for task in ends:
                     task.cancel()
         finally:
-            await self._processes.stop()
-            await self._control.stop()
+            self.serving.clear()
+            await self._envoys_run.stop()
+            if self._control is not None:
+                await self._control.stop()
             await self._server.stop()
+
+    async def _is_first_in(self, stop: asyncio.Event) -> bool:
+        """Read the source and translate it; False if it was to stop before that."""
+        first = asyncio.create_task(self._first(), name="first state")
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait({first, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if first.done():
+                first.result()
+            return first.done()
+        finally:
+            first.cancel()
+            stopped.cancel()
+            await asyncio.wait({first, stopped})
+
+    async def _first(self) -> None:
+        self._take(await self._source.first())
+        await self._settle_pending()
 
     async def overview(self) -> Overview:
         """The state of everything now."""
@@ -155,8 +198,8 @@ class Controller:
 
     # Coming in
 
-    async def _follow(self, changes: SourceChanges) -> None:
-        async for change in changes():
+    async def _follow(self) -> None:
+        async for change in self._source.changes():
             self._take(change)
             self._wake.set()
 
@@ -194,7 +237,10 @@ class Controller:
         self._publish(publications)
         change = _change(taken, changes, settled)
         is_awaited = noticed is not None and self._await_envoys(change, publications, noticed)
-        await self._keep_envoys()
+        for outlet in self._outlets:
+            outlet.settled(self.engine, changes)
+        if self.serving.is_set():
+            await self._keep_envoys()
         if noticed is not None and not is_awaited and (change.upserted or change.removed):
             self._tell(change)
         in_source = [entry.problem for entry in self._source.problems()]
@@ -237,31 +283,24 @@ class Controller:
             self._tell(change)
 
     async def _keep_envoys(self) -> None:
-        """An Envoy for each Gateway that serves, and none for others."""
-        serving = self._publisher.serving
-        for gateway in sorted(self._nodes.keys() - serving):
+        """Envoys for each Gateway that is to have some, and none for others."""
+        wanted = self._gateways(self.engine) if self._gateways is not None else self._publisher.serving
+        for gateway in sorted(self._kept - wanted):
             self._end(gateway)
-        for gateway in sorted(serving - self._nodes.keys()):
-            node = node_id(gateway.namespace, gateway.name, f"local-{next(self._serials)}")
-            self._nodes[gateway] = node
-            await self._processes.ensure(gateway, node)
+        for gateway in sorted(wanted - self._kept):
+            self._kept.add(gateway)
+            if gateway not in self._publisher.serving:
+                # Its Envoys wait for an answer, be it an empty one.
+                self._revision += 1
+                self._server.publish(gateway.path, (), (), self._revision)
+            await self._envoys_run.start(gateway)
 
     def _end(self, gateway: Key) -> None:
-        """Drain an Envoy that nothing needs any longer, while everything else goes on."""
-        ending = asyncio.create_task(self._processes.remove(gateway), name=f"end {gateway}")
-        # The loop alone would hold it weakly.
-        self._endings.add(ending)
-        ending.add_done_callback(self._ended)
-        del self._nodes[gateway]
+        self._kept.discard(gateway)
+        self._envoys_run.end(gateway)
         self._server.forget(gateway.path)
         for change in self._waiting.gone(gateway.path, time.monotonic()):
             self._tell(change)
-
-    def _ended(self, ending: asyncio.Task[None]) -> None:
-        self._endings.discard(ending)
-        error = None if ending.cancelled() else ending.exception()
-        if error is not None:
-            self._tell(failed("ending an Envoy", error))
 
     def _on_applied(self, gateway: str, revision: int, _seconds: float) -> None:
         for change in self._waiting.applied(gateway, revision, time.monotonic()):

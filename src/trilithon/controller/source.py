@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from trilithon.resources.meta import Key
@@ -38,8 +38,11 @@ class SourceProblem(Protocol):
 class Source(Protocol):
     """Where resources come from."""
 
-    def load(self) -> SourceChange:
-        """The first state."""
+    async def first(self) -> SourceChange:
+        """The first state, once it is complete."""
+
+    def changes(self) -> AsyncIterator[SourceChange]:
+        """What changes after that, without end; asked for again if it fails."""
 
     def problems(self) -> Sequence[SourceProblem]:
         """What is wrong with the source itself now."""

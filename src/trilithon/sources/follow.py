@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
+from trilithon.resources.meta import Key
+from trilithon.resources.problem import Problem
+from trilithon.sources.file_problems import FileProblem
 from trilithon.sources.files import FileSource, Look, SourceChange
 from trilithon.sources.folder_scan import signature_of
 from trilithon.sources.folder_watch import watch
@@ -16,6 +19,33 @@ from trilithon.sources.folder_watch import watch
 SMALL_BYTES = 16 * 1024
 # What a file costs before its first byte is read.
 FILE_BYTES = 512
+
+
+class FollowedFiles:
+    """Files as a source to be read once and followed then."""
+
+    def __init__(self, files: FileSource) -> None:
+        self.files = files
+
+    async def first(self) -> SourceChange:
+        """Everything there is. Off the loop: thousands of files take a second, in which a signal must be heard."""
+        return await asyncio.to_thread(self.files.load)
+
+    def changes(self) -> AsyncGenerator[SourceChange]:
+        """Each change after that; see ``follow``."""
+        return follow(self.files)
+
+    def problems(self) -> Sequence[FileProblem]:
+        """What is wrong with the files themselves now."""
+        return self.files.problems()
+
+    def place_of(self, problem: Problem) -> tuple[str, int] | None:
+        """File and line of one of ``problems()``."""
+        return self.files.place_of(problem)
+
+    def position(self, key: Key, path: str = "") -> tuple[str, int] | None:
+        """File and line of a field."""
+        return self.files.position(key, path)
 
 
 async def follow(source: FileSource) -> AsyncGenerator[SourceChange]:
