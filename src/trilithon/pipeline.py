@@ -146,7 +146,7 @@ def build(settings: Settings) -> Engine:
     # Everything wrong, by the object it is wrong in
     engine.each(CLASS_PROBLEMS, CLASSES, partial(class_problems_of, settings))
     engine.each(GATEWAY_PROBLEMS, GATEWAYS, partial(gateway_problems_of, settings))
-    engine.each(ROUTE_PROBLEMS, ROUTES, route_problems_of)
+    engine.each(ROUTE_PROBLEMS, ROUTES, partial(route_problems_of, settings))
     return engine
 
 

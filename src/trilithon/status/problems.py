@@ -55,9 +55,14 @@ def gateway_problems_of(settings: Settings, read: Read, gateway: Gateway) -> Pro
     return _problems(gateway.key, (*listeners.problems, *written, *status.problems))
 
 
-def route_problems_of(read: Read, route: Route) -> Problems | None:
-    """What is wrong with a route: its parents first, then its rules, then what Envoy refused of its backends."""
+def route_problems_of(settings: Settings, read: Read, route: Route) -> Problems | None:
+    """What is wrong with a route: its parents first, then its rules, then what Envoy refused of its backends.
+
+    Beside other controllers a route without a parent of ours is theirs to judge.
+    """
     attachments = read.one(ATTACHMENTS, route.key)
+    if not settings.shared_address and (attachments is None or not attachments.parents):
+        return None
     rules = read.one(RULES, route.key)
     found: list[Problem] = []
     if attachments is not None:

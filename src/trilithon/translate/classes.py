@@ -59,6 +59,9 @@ def unserved(settings: Settings, read: Read, gateway: Gateway) -> Problem | None
     """The warning for a Gateway whose class is nowhere to be seen, or is ours and not accepted."""
     at, name = "spec.gatewayClassName", gateway.spec.gateway_class_name
     class_ = read.one(CLASSES, class_key(gateway))
+    if class_ is None and not settings.shared_address:
+        # Whose class it would be, nobody can tell.
+        return None
     if class_ is None:
         return CLASS_NOT_FOUND.at(gateway.key, at, name=name)
     if is_ours(settings, class_) and (problems := class_problems(class_)):
