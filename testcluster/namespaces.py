@@ -1,8 +1,8 @@
 """Network namespaces: the hub, which is the node, and what a pod's namespace is wired to it with.
 
 Every pod has its own veth pair and an address of its own (/32): all it sends passes through the hub, which routes it.
-Pods share no bridge on purpose: on one, answers would go straight to their peer, past the address translation of Services,
-unless every connection were masqueraded; routed, pods see each other's real addresses as in a real cluster.
+Pods share no bridge on purpose: on one, answers would go straight to their peer, past the address translation of
+Services, unless every connection were masqueraded; routed, pods see each other's real addresses as in a real cluster.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def inside(namespace: str, argv: Sequence[str]) -> list[str]:
 @contextmanager
 def entered(namespace: str) -> Iterator[None]:
     """Have the calling thread, alone, in a network namespace. OSError if there is none, or without the right to."""
-    with open("/proc/thread-self/ns/net", "rb") as back, (FOLDER / namespace).open("rb") as there:
+    with Path("/proc/thread-self/ns/net").open("rb") as back, (FOLDER / namespace).open("rb") as there:
         _setns(there.fileno())
         try:
             yield
@@ -45,7 +45,7 @@ def entered(namespace: str) -> Iterator[None]:
 
 
 def connect(namespace: str, address: tuple[str, int], timeout: float | None = None) -> socket.socket:
-    """A TCP connection made inside a network namespace, for a process that is outside: a socket stays where it was made."""
+    """A TCP connection inside a network namespace, for a process that is outside: a socket stays where it was made."""
     with entered(namespace):
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     connection.settimeout(timeout)
@@ -62,7 +62,8 @@ def create_hub(layout: Layout) -> None:
     if exists(layout.hub):
         return
     _ip("netns", "add", layout.hub)
-    # Services' addresses need a route, or the kernel refuses them before kube-proxy's rules see them; they lead nowhere else.
+    # Services' addresses need a route, or the kernel refuses them before kube-proxy's rules see them.
+    # Where there is no rule, it leads nowhere.
     _ip_batch(
         layout.hub,
         "link set lo up",

@@ -1,4 +1,4 @@
-"""Background processes of a cluster: started once, found again by later commands, signalled by the id that was recorded."""
+"""Background processes of a cluster: started once, found again by later commands, signalled as what they were."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ CRI_STREAMING: Final = "v0.36.1"
 """What the kubelet's stand-in speaks ``kubectl exec`` with."""
 
 TRAEFIK: Final = ("3.7.10", "3.7.15")
-"""Packages of another implementation, which show that the cluster itself is right: its published results come from the first."""
+"""Packages of another implementation, which show that the cluster is right: the first has published its results."""
 
 MODULES: Final = {
     "k8s.io/kubernetes": KUBERNETES,
