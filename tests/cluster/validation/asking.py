@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 import msgspec
+import stamina
 import yaml
 from msgspec import Struct
 
@@ -40,6 +41,10 @@ class Verdict(Struct, frozen=True):
     def is_refused(self) -> bool:
         # An object of that name exists already: it was found valid before that was looked at.
         return self.status not in (201, 409)
+
+
+class NotServedYet(Exception):
+    """The API server does not serve a kind of ours yet."""
 
 
 class Server:
@@ -98,13 +103,13 @@ class Server:
         if status not in (201, 409):
             raise RuntimeError(f"the API server refuses {name}: {body.get('message')}")
         group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
-        async with asyncio.timeout(60):
-            # Served only some time after the CRD says so, and first by some of its versions.
-            while any([await self._is_missing(f"/apis/{group}/{version}/{plural}") for version in ("v1", "v1beta1")]):
-                await asyncio.sleep(0.1)
-
-    async def _is_missing(self, path: str) -> bool:
-        return (await self._send("GET", f"{path}?limit=1"))[0] != 200
+        # Served only some time after the CRD says so, and first by some of its versions.
+        for version in ("v1", "v1beta1"):
+            async for attempt in stamina.retry_context(on=NotServedYet, attempts=None, timeout=60, wait_max=0.5):
+                with attempt:
+                    status, _, _ = await self._send("GET", f"/apis/{group}/{version}/{plural}?limit=1")
+                    if status != 200:
+                        raise NotServedYet(f"{plural}.{group} {version}: {status}")
 
     async def _send(self, method: str, path: str, document: object = None) -> tuple[int, Any, Sequence[str]]:
         assert self._session is not None

@@ -194,7 +194,10 @@ def _changed(document: Document, seed: Seed, channel: str, rng: Random) -> list[
     root = schema_of(channel, seed.kind, seed.version)
     for _ in range(50):
         change = rng.choice(CHANGES)
-        place = rng.choice(places(document, root))
+        found = places(document, root)
+        if not found:
+            break
+        place = rng.choice(found)
         before = copy.deepcopy(document)
         what = change(place, rng, seed, channel)
         if what and document != before:

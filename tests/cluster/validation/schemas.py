@@ -197,5 +197,4 @@ def schema_of(channel: str, kind: str, version: str) -> Schema:
     if kind in CORE:
         return CORE[kind]
     found = schema(channel, PLURALS[kind], version)
-    properties = {name: part for name, part in found["properties"].items() if name in ("spec",)}
-    return {**found, "properties": {"metadata": METADATA, **properties}}
+    return {**found, "properties": {"metadata": METADATA, "spec": found["properties"]["spec"]}}

@@ -1,4 +1,4 @@
-"""The documents to begin from: what Gateway API publishes, right and wrong, and one of each kind with all its fields."""
+"""The documents to begin from: what Gateway API publishes, right and wrong, and some of each kind with many fields."""
 
 from __future__ import annotations
 
