@@ -227,3 +227,10 @@ BACKEND_REFUSED = Mistake(
     "Envoy refused {backend}, so its requests are answered 503 or as before: {why}",
     "this is a defect of Trilithon: please report it",
 )
+PRIVATE_ENDPOINT = Mistake(
+    "PrivateEndpoint",
+    "",
+    "",
+    "{backend} has endpoints that are not used, because they lead into the proxy's own host or link: {addresses}",
+    "name addresses that other pods can reach; loopback is for trilithon run alone",
+)

@@ -10,7 +10,7 @@ from trilithon.incremental import Read, Table
 from trilithon.model.attachment import Attachments
 from trilithon.model.backend import Backend, BackendKey
 from trilithon.model.problem import causes_of
-from trilithon.model.route_mistakes import BACKEND_REFUSED
+from trilithon.model.route_mistakes import BACKEND_REFUSED, PRIVATE_ENDPOINT
 from trilithon.model.rule import Forward, Rule, Rules
 from trilithon.model.settings import Settings
 from trilithon.model.tables import ATTACHMENTS, CLASSES, LISTENERS, REFUSED_BACKENDS, RULES, UNSERVED
@@ -20,6 +20,7 @@ from trilithon.resources.problem import Problem
 from trilithon.resources.routes import Route
 from trilithon.status.gateway import GATEWAY_STATUS
 from trilithon.translate.classes import class_key, class_of_another, class_problems, is_ours
+from trilithon.translate.endpoints import private_endpoints
 
 
 class Problems(Struct, frozen=True, gc=False):
@@ -77,15 +78,18 @@ def route_problems_of(settings: Settings, read: Read, route: Route) -> Problems 
         for rule in rules.items:
             found += rule.problems
     if attachments is not None and rules is not None:
-        found += _refused(read, attachments, rules)
+        found += _refused(settings, read, attachments, rules)
     return _problems(route.key, tuple(dict.fromkeys(found)))
 
 
-def _refused(read: Read, attachments: Attachments, rules: Rules) -> Iterator[Problem]:
+def _refused(settings: Settings, read: Read, attachments: Attachments, rules: Rules) -> Iterator[Problem]:
     # No condition tells of it: the reference is resolved, the route is accepted, and the mistake is not the user's.
     gateways = sorted({each.table.gateway for parent in attachments.parents for each in parent.attachments})
     for rule in rules.items:
         for path, backend in _backends(rule):
+            if private := private_endpoints(settings, read, backend):
+                addresses = ", ".join(map(str, private))
+                yield PRIVATE_ENDPOINT.at(rules.route, path, backend=backend, addresses=addresses)
             for gateway in gateways:
                 refused = read.one(REFUSED_BACKENDS, BackendKey(gateway, backend))
                 for why in refused.messages if refused is not None else ():

@@ -28,6 +28,14 @@ def addresses_of(settings: Settings, read: Read, key: BackendKey) -> Addresses:
     )
 
 
+def private_endpoints(settings: Settings, read: Read, backend: Backend) -> tuple[Address, ...]:
+    """The endpoints of a Backend that are not used because they are private; EndpointSlices cannot name such ones."""
+    row = read.one(BACKENDS, backend.object) if backend.object.kind == "Backend" else None
+    if row is None or settings.private_backends:
+        return ()
+    return tuple(sorted({each for each in map(_address, row.spec.endpoints) if is_private(each.host)}))
+
+
 def is_private(host: str) -> bool:
     """Whether an address leads into the proxy's own host or link, where tenants have no business.
 
