@@ -25,6 +25,7 @@ COMMANDS = {
     "why": "Show what an object's rows were computed from.",
     "graph": "Draw the pipeline in Mermaid.",
     "echo": "Serve little HTTP backends that answer with what they were asked.",
+    "proxy": "Be the Envoy of one Gateway in a cluster.",
     "version": "Print the versions of Trilithon, Envoy and the Gateway API.",
 }
 

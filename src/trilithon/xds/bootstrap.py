@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 XDS_CLUSTER = "trilithon-xds"
@@ -48,20 +50,30 @@ def bootstrap(gateway_node_id: str, cluster: str, xds_socket: str, admin_socket:
     xds_socket and admin_socket are paths of unix sockets: neither may be reached over the network, because xDS carries
     private keys and the admin interface can stop the proxy.
     """
-    return msgspec.json.encode(
-        {
-            "node": {"id": gateway_node_id, "cluster": cluster},
-            "admin": _admin(admin_socket),
-            "dynamic_resources": _dynamic_resources(),
-            "static_resources": {"clusters": [_xds_cluster(xds_socket)]},
-            # Nothing pulls statistics regularly, so histograms are merged when somebody asks, not every five seconds:
-            # an idle Envoy then stays idle.
-            "stats_flush_on_admin": True,
-            "stats_config": {"stats_matcher": {"exclusion_list": {"patterns": _unwanted_stats()}}},
-            "layered_runtime": {"layers": [{"name": "trilithon", "static_layer": _runtime(limits)}]},
-            "overload_manager": _overload_manager(limits),
-        }
-    )
+    node = {"id": gateway_node_id, "cluster": cluster}
+    static: Json = {"clusters": [_local_xds_cluster(xds_socket)]}
+    return msgspec.json.encode(bootstrap_around(static, node, admin_socket, limits))
+
+
+def bootstrap_around(
+    static: Json, node: Mapping[str, str], admin_socket: str, limits: EnvoyLimits, runtime: Json | None = None
+) -> Json:
+    """Everything that does not depend on how Envoy reaches the control plane, around what does.
+
+    static: the static resources, with a cluster XDS_CLUSTER. runtime: keys beside our own.
+    """
+    return {
+        "node": node,
+        "admin": _admin(admin_socket),
+        "dynamic_resources": _dynamic_resources(),
+        "static_resources": static,
+        # Nothing pulls statistics regularly, so histograms are merged when somebody asks, not every five seconds:
+        # an idle Envoy then stays idle.
+        "stats_flush_on_admin": True,
+        "stats_config": {"stats_matcher": {"exclusion_list": {"patterns": _unwanted_stats()}}},
+        "layered_runtime": {"layers": [{"name": "trilithon", "static_layer": _runtime(limits) | (runtime or {})}]},
+        "overload_manager": _overload_manager(limits),
+    }
 
 
 def _admin(socket: str) -> Json:
@@ -103,22 +115,24 @@ def _dynamic_resources() -> Json:
     }
 
 
-def _xds_cluster(socket: str) -> Json:
-    options = f"{_TYPE}envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    # A control plane that stopped without closing its socket is noticed by pings.
-    keepalive = {"interval": f"{KEEPALIVE_SECONDS}s", "timeout": "10s"}
-    http2 = {"explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}}}
+def _local_xds_cluster(socket: str) -> Json:
     endpoint = {"endpoint": {"address": {"pipe": {"path": socket}}}}
     return {
         "name": XDS_CLUSTER,
         "type": "STATIC",
         # The socket is local: a connect that takes a second never succeeds.
         "connect_timeout": "1s",
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"@type": options, **http2}
-        },
+        "typed_extension_protocol_options": http2_with_pings(),
         "load_assignment": {"cluster_name": XDS_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
+
+
+def http2_with_pings(seconds: int = KEEPALIVE_SECONDS) -> Json:
+    """Protocol options of a cluster that speaks HTTP/2: a control plane that stopped without a word is noticed."""
+    options = f"{_TYPE}envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    keepalive = {"interval": f"{seconds}s", "timeout": "10s"}
+    http2 = {"explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}}}
+    return {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"@type": options, **http2}}
 
 
 def _unwanted_stats() -> list[Json]:
