@@ -20,12 +20,12 @@ from trilithon.controller.events import Change, Event
 from trilithon.controller.looking import Looking
 from trilithon.controller.news import News
 from trilithon.controller.outlet import Outlet
+from trilithon.controller.proxies import Proxies
 from trilithon.controller.source import Source, SourceChange, place_of
 from trilithon.controller.telling import failed
 from trilithon.controller.waiting import LATE_SECONDS, Waiting
 from trilithon.incremental import Changes, Edit, Engine
 from trilithon.inspect.overview import EnvoyView, Overview
-from trilithon.model.proxy import Proxy
 from trilithon.model.settings import Settings
 from trilithon.model.tables import PROXIES
 from trilithon.pipeline import build, edits
@@ -88,12 +88,13 @@ class Controller:
         self._resting = asyncio.Lock()
         self._looking = Looking(self.engine, settings, self._resting, self.position)
         self._waiting = Waiting()
+        self.proxies = Proxies(self.feed)
         self._news = News()
         # The Gateways whose Envoys are kept.
         self._kept: set[Key] = set()
         self._server = XdsServer(
             surface.xds,
-            on_proxy=self._on_proxy,
+            on_proxy=self.proxies.say,
             on_applied=self._on_applied,
             admits=envoys.admits,
         )
@@ -207,10 +208,6 @@ class Controller:
         self._pending += edits(change.upserts.values(), change.removals)
         if self._noticed is None:
             self._noticed = change.noticed
-
-    def _on_proxy(self, proxy: Proxy) -> None:
-        self._pending.append(Edit(PROXIES, proxy.gateway, proxy if proxy.connected else None))
-        self._wake.set()
 
     # Settling
 
