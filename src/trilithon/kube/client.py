@@ -25,14 +25,15 @@ _NO_OPTIONS: Mapping[str, str] = {}
 
 
 class Client:
-    """Requests over a transport, at most ``concurrency`` at once.
+    """Requests over a transport, at most ``concurrency`` at once, each tried ``attempts`` times where that is safe.
 
     Clients over one transport share its connections and credentials, and each has its own bound: what must not wait
     behind others, such as renewing a lease, uses a client of its own.
     """
 
-    def __init__(self, transport: Transport, concurrency: int = CONCURRENCY) -> None:
+    def __init__(self, transport: Transport, concurrency: int = CONCURRENCY, attempts: int = ATTEMPTS) -> None:
         self.transport = transport
+        self._attempts = attempts
         self._slots = asyncio.Semaphore(concurrency)
 
     async def get(self, path: str) -> bytes:
@@ -108,7 +109,7 @@ class Client:
         return await self._send(request, _is_temporary)
 
     async def _send(self, request: Request, is_retried: Callable[[Exception], bool | float]) -> bytes:
-        async for attempt in stamina.retry_context(on=is_retried, attempts=ATTEMPTS, timeout=RETRY_SECONDS):
+        async for attempt in stamina.retry_context(on=is_retried, attempts=self._attempts, timeout=RETRY_SECONDS):
             with attempt:
                 # Whoever waits for the next attempt holds no slot.
                 async with self._slots:
