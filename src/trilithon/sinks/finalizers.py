@@ -1,0 +1,47 @@
+"""Keep a finalizer on every GatewayClass that a Gateway uses, so that the class outlives its use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trilithon.kube.client import Client
+from trilithon.model.stored import Stored
+from trilithon.resources.meta import Key
+from trilithon.sinks.object_writer import ObjectWriter
+from trilithon.sinks.object_writes import Decision, ObjectWrites
+
+# GatewayClassFinalizerGatewaysExist of the API.
+FINALIZER = "gateway-exists-finalizer.gateway.networking.k8s.io"
+
+
+class Finalizers:
+    """Puts the finalizer on and takes it off; the finalizers of others stay as they are, in their order."""
+
+    def __init__(self, client: Client, leads: Callable[[], bool], on_trouble: Callable[[str], None]) -> None:
+        self._writes: ObjectWrites[bool] = ObjectWrites(_decide, nothing=False)
+        self._writer = ObjectWriter(client, self._writes, leads, on_trouble)
+
+    def stored(self, key: Key, stored: Stored | None) -> None:
+        """The API server holds this GatewayClass; None: it is gone."""
+        self._writes.stored(key, stored)
+        self._writer.changed()
+
+    def want(self, key: Key, is_used: bool) -> None:
+        """Whether any Gateway uses the GatewayClass. One of which nothing was said is left alone."""
+        self._writes.want(key, is_used)
+        self._writer.changed()
+
+    def lead(self) -> None:
+        """Leadership just began: look at everything again."""
+        self._writes.look_again()
+        self._writer.changed()
+
+    async def run(self) -> None:
+        """Write while leading, until cancelled."""
+        await self._writer.run()
+
+
+def _decide(stored: Stored, is_used: bool) -> Decision:
+    others = [name for name in stored.finalizers if name != FINALIZER]
+    wanted = [*stored.finalizers] if is_used and FINALIZER in stored.finalizers else others + [FINALIZER] * is_used
+    return Decision({"metadata": {"finalizers": wanted}} if wanted != [*stored.finalizers] else {})

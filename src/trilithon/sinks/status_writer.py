@@ -1,0 +1,82 @@
+"""Write statuses to an API server: what we say of each object, and nothing that others say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from trilithon.kube.client import Client
+from trilithon.model.stored import Stored
+from trilithon.resources.meta import Key
+from trilithon.sinks.object_writer import ObjectWriter
+from trilithon.sinks.object_writes import Decision, ObjectWrites
+from trilithon.sinks.status_merge import generation_of, is_pending, merged, without_ours
+
+Render = Callable[[], dict[str, object]]
+
+
+class StatusWriter:
+    """Makes the statuses in a cluster what is wanted, whatever they are now; no write where they are that already.
+
+    A wanted status is rendered when it is compared, so that one which changes again costs nothing. Leftovers of ours
+    are taken away where it was said that nothing is wanted, and everywhere after ``complete``.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        controller_name: str,
+        leads: Callable[[], bool],
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        self._controller_name = controller_name
+        writes: ObjectWrites[Render | None] = ObjectWrites(self._decide, None)
+        self._writes = writes
+        self._writer = ObjectWriter(client, writes, leads, on_trouble, subresource="status")
+
+    def stored(self, key: Key, stored: Stored | None) -> None:
+        """The API server holds this; None: nothing."""
+        self._writes.stored(key, stored)
+        self._writer.changed()
+
+    def want(self, key: Key, render: Render | None) -> None:
+        """The object is to say this; None: nothing of ours."""
+        self._writes.want(key, render)
+        self._writer.changed()
+
+    def complete(self) -> None:
+        """Everything has been translated once: what nothing was wanted of by now is to say nothing of ours."""
+        self._writes.want_nothing_else()
+        self._writer.changed()
+
+    def lead(self) -> None:
+        """Leadership just began: look at everything again."""
+        self._writes.look_again()
+        self._writer.changed()
+
+    async def run(self) -> None:
+        """Write while leading, until cancelled."""
+        await self._writer.run()
+
+    def _decide(self, stored: Stored, render: Render | None) -> Decision | None:
+        if render is None:
+            return _decision(without_ours(stored.status, self._controller_name).fields)
+        wanted = render()
+        # "Never overwrite a status whose observedGeneration is newer": ours speaks of another version of the spec than
+        # the one that is stored, so a new translation is on its way.
+        if generation_of(wanted) not in (None, stored.generation):
+            return None
+        merge = merged(stored.status, wanted, self._controller_name, _now())
+        trouble = ""
+        if merge.left_out:
+            trouble = f"the status of {stored.path} has no room for {merge.left_out} entries beside those of others"
+        return _decision(merge.fields, is_passing=is_pending(wanted), trouble=trouble)
+
+
+def _decision(fields: object, *, is_passing: bool = False, trouble: str = "") -> Decision:
+    return Decision({"status": fields} if fields else {}, is_passing, trouble)
+
+
+def _now() -> str:
+    """As the API server writes times."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
