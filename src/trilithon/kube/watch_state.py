@@ -50,13 +50,15 @@ class Selection(Struct, frozen=True, kw_only=True):
     fields: str = ""
     is_metadata_only: bool = False
 
-    @property
-    def accept(self) -> str:
-        """The Accept header of lists and streams."""
+    def accept(self, *, as_list: bool) -> str:
+        """The Accept header of a list or a stream.
+
+        An API server answers a stream with the first form that it knows, and fails where that is a list's.
+        """
         if not self.is_metadata_only:
             return JSON
-        partial = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
-        return f"{partial.format('List')},{partial.format('')},{JSON}"
+        form = "PartialObjectMetadataList" if as_list else "PartialObjectMetadata"
+        return f"application/json;as={form};g=meta.k8s.io;v=v1,{JSON}"
 
 
 class Pause(Struct, frozen=True):
@@ -156,7 +158,7 @@ class WatchState(Generic[T]):
         return Request(
             path=self._kind.path(chosen.namespace),
             query=(*query, *(each for each in selectors if each[1])),
-            accept=chosen.accept,
+            accept=chosen.accept(as_list=("watch", "true") not in query),
         )
 
     # What came of it.

@@ -1,0 +1,178 @@
+"""The objects of a Kubernetes cluster, as a source: listed once, then each difference as it comes.
+
+One watch for each kind (and for each namespace, where the scope names some). The first state waits until every kind
+was listed, or is known not to exist: unknown is never taken for empty. A kind that fails later keeps its last state.
+
+Secrets and ConfigMaps are watched by their metadata alone, and those that something names are read one by one: a
+cluster may hold gigabytes of other people's. One watch for each named Secret would be as frugal, but costs the API
+server a connection for each; and a watch of them all would bring every byte through here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+import msgspec
+
+from trilithon.kube.discovery import Discovery
+from trilithon.kube.events import Degraded, Upsert
+from trilithon.kube.transport import Transport
+from trilithon.kube.watch import Watch
+from trilithon.resources.kinds import KINDS, Kind
+from trilithon.resources.meta import Key
+from trilithon.resources.problem import Problem
+from trilithon.resources.references import NAMED_KINDS
+from trilithon.resources.stored import ObjectReader
+from trilithon.sources.kubernetes_kinds import Scope, WatchedKind, watched
+from trilithon.sources.kubernetes_reads import NamedReads
+from trilithon.sources.kubernetes_state import ClusterChange, ClusterState, OnStored
+from trilithon.sources.kubernetes_trouble import ClusterProblem, Troubles, unread
+from trilithon.sources.kubernetes_views import Definitions, Holder, NamedObjects, View, Views, WholeObjects
+
+# How long what was received may hold the loop before others get their turn.
+SLICE_SECONDS = 0.004
+# A watch that fails by a mistake of ours begins anew, but not more often than this.
+RESTART_SECONDS = 1.0
+# While the first state is incomplete, time alone can complete it.
+LOOK_SECONDS = 0.5
+
+
+def _silence(_message: str) -> None:
+    """Nobody wants to be told at once: ``problems`` says it all."""
+
+
+class KubernetesSource:
+    """A cluster, reached over a transport.
+
+    ``on_stored`` is called in the loop with what the API server holds of every object whose status is partly ours,
+    whenever anything of it changes; None when it is gone. ``on_trouble`` is called with each new trouble, in words.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        scope: Scope,
+        on_stored: OnStored,
+        on_trouble: Callable[[str], None] = _silence,
+    ) -> None:
+        self._discovery = Discovery(transport)
+        self._wake = asyncio.Event()
+        self._troubles = Troubles(on_trouble)
+        self._state = ClusterState(on_stored, self._read, is_selective=bool(scope.namespace_selector))
+        self._reads = NamedReads(transport, self, self._state.is_named)
+        self._definitions = Definitions(self._state)
+        self._views = Views(tuple(map(self._view, watched(scope))), self._definitions)
+        self._readers = {kind.name: ObjectReader(kind) for kind in KINDS if kind.name in NAMED_KINDS}
+
+    async def changes(self) -> AsyncGenerator[ClusterChange, None]:
+        """The complete first state as soon as it is known, then differences: a lone one at once, many together."""
+        watching = [asyncio.create_task(self._watch(view), name=f"watch {view.watched}") for view in self._views.all]
+        try:
+            while not self._views.is_complete(time.monotonic()) or self._state.is_holding:
+                await self._woken(LOOK_SECONDS)
+            yield self._state.first(time.monotonic())
+            while True:
+                due = self._state.due()
+                await self._woken(None if due is None else max(0.0, due - time.monotonic()))
+                change = self._state.take(time.monotonic())
+                if change is not None:
+                    yield change
+        finally:
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
+            await self._reads.close()
+
+    def problems(self) -> Sequence[ClusterProblem]:
+        """Kinds that are not watched as they should be, and objects that cannot be read, as of now."""
+        return self._troubles.listed()
+
+    def place_of(self, _problem: Problem) -> tuple[str, int] | None:
+        """None: a cluster has no files."""
+        return None
+
+    def position(self, _key: Key, _path: str) -> tuple[str, int] | None:
+        """None: a cluster has no files."""
+        return None
+
+    # Secrets and ConfigMaps
+
+    def _read(self, key: Key) -> None:
+        self._reads.read(key)
+
+    def was_read(self, key: Key, written: bytes | None) -> None:
+        """A named object as it is; None where there is none."""
+        now = time.monotonic()
+        self._wake.set()
+        if written is None:
+            self._troubles.say(key, ())
+            self._state.settle_named(key, None, now)
+            return
+        try:
+            found = self._readers[key.kind](written)
+        except msgspec.MsgspecError:
+            self.was_not_read(key, "the API server's answer is not understood")
+            return
+        self._troubles.say(key, found.problems)
+        if found.resource is None:
+            self._state.settle_unread(key, now)
+        else:
+            self._state.settle_named(key, found.resource, now)
+
+    def was_not_read(self, key: Key, reason: str) -> None:
+        """It is not known how a named object is: the last that was known of it stays."""
+        self._troubles.say(key, [unread(key, reason)])
+        self._state.settle_unread(key, time.monotonic())
+        self._wake.set()
+
+    # Watching
+
+    def _view(self, each: WatchedKind) -> View:
+        return View(each, self._holder(each, each.kind), self._troubles)
+
+    def _holder(self, each: WatchedKind, kind: Kind | None) -> Holder:
+        if kind is None:
+            return self._definitions
+        if each.is_named_only:
+            return NamedObjects(each.name, self._state, self._read, self._reads.outdate)
+        return WholeObjects(each, kind, self._state, self._troubles)
+
+    async def _watch(self, view: View) -> None:
+        while True:
+            try:
+                await self._follow(view)
+            except Exception as error:  # noqa: BLE001 - a mistake of ours must not end the watch of a kind
+                view.hear(Degraded(f"internal error ({type(error).__name__}: {error})"), time.monotonic())
+                self._wake.set()
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def _follow(self, view: View) -> None:
+        each = view.watched
+        watch = Watch(self._discovery, each.wanted, view.holder.decode, each.selection)
+        view.begin()
+        slice_ends = time.monotonic() + SLICE_SECONDS
+        async with aclosing(watch.events()) as events:
+            async for event in events:
+                now = time.monotonic()
+                view.hear(event, now)
+                if not isinstance(event, Upsert):
+                    self._views.sweep(now)
+                self._wake.set()
+                if now >= slice_ends:
+                    await asyncio.sleep(0)
+                    slice_ends = time.monotonic() + SLICE_SECONDS
+
+    async def _woken(self, seconds: float | None) -> None:
+        """Wait until something is new, or so long."""
+        if seconds == 0.0:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()

@@ -1,0 +1,88 @@
+"""Which kinds are watched in a cluster, and how much of each.
+
+Everything the pipeline takes is watched, so a new kind needs no line here. Of Secrets and ConfigMaps, which may be
+large, many and none of our business, only the metadata is watched; those that somebody names are then read one by one.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from trilithon.kube.discovery import KindWanted
+from trilithon.kube.objects import ApiKind
+from trilithon.kube.watch_state import Selection
+from trilithon.pipeline import SOURCES
+from trilithon.resources.kinds import KINDS, Kind
+from trilithon.resources.meta import GATEWAY_GROUP
+from trilithon.resources.references import NAMED_KINDS
+
+CRD = KindWanted("apiextensions.k8s.io", "CustomResourceDefinition", ("v1",))
+NAMED: dict[str, ApiKind] = {
+    "Secret": ApiKind("", "v1", "Secret", "secrets"),
+    "ConfigMap": ApiKind("", "v1", "ConfigMap", "configmaps"),
+}
+# Without these the first state is complete: they say nothing of what is served.
+_OPTIONAL = frozenset({CRD.kind})
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """Which namespaces count: all, those named, or those whose labels a selector takes (as kubectl writes selectors).
+
+    Objects without a namespace always count.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    namespace_selector: str = ""
+
+
+class WatchedKind(Struct, frozen=True):
+    """One watch: a kind, in one namespace or in all ("")."""
+
+    wanted: KindWanted
+    selection: Selection
+    kind: Kind | None = None
+
+    def __str__(self) -> str:
+        name = str(self.wanted)
+        return f"{name} in {self.selection.namespace}" if self.selection.namespace else name
+
+    @property
+    def name(self) -> str:
+        """The kind's name."""
+        return self.wanted.kind
+
+    @property
+    def is_named_only(self) -> bool:
+        """Whether an object matters only if another names it."""
+        return self.name in NAMED_KINDS
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether the first state can do without it."""
+        return self.name in _OPTIONAL
+
+    @property
+    def has_our_status(self) -> bool:
+        """Whether its status, where it has any, is partly ours to write."""
+        return self.wanted.group == GATEWAY_GROUP
+
+
+def watched(scope: Scope) -> tuple[WatchedKind, ...]:
+    """Every watch that a scope needs."""
+    found = [WatchedKind(CRD, Selection(is_metadata_only=True))]
+    for kind in (each for each in KINDS if each.name in SOURCES):
+        wanted = KindWanted(kind.group, kind.name, kind.versions)
+        found += [WatchedKind(wanted, selection, kind) for selection in _selections(kind, scope)]
+    return tuple(found)
+
+
+def _selections(kind: Kind, scope: Scope) -> list[Selection]:
+    is_named_only = kind.name in NAMED_KINDS
+    if kind.name == "Namespace":
+        if scope.namespaces:
+            # One by one: with rights to some namespaces nobody may list all.
+            return [Selection(fields=f"metadata.name={name}") for name in scope.namespaces]
+        return [Selection(labels=scope.namespace_selector)]
+    if not kind.namespaced or not scope.namespaces:
+        return [Selection(is_metadata_only=is_named_only)]
+    return [Selection(namespace=name, is_metadata_only=is_named_only) for name in dict.fromkeys(scope.namespaces)]

@@ -1,0 +1,219 @@
+"""What is known of a cluster's objects, and which differences are still to be told.
+
+No IO: time is an argument, in seconds of any clock that only grows. Rows that are equal are no difference, so that a
+write to a status alone causes none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from trilithon.model.api_version import ApiVersion
+from trilithon.model.stored import Stored
+from trilithon.resources.meta import Key
+from trilithon.resources.references import NAMED_KINDS, named_by
+from trilithon.sources.holdoff import Holdoff
+from trilithon.sources.kubernetes_named import Named
+
+OnStored = Callable[[Key, Stored | None], None]
+_NOTHING: Mapping[str, ApiVersion | None] = {}
+
+
+class ClusterChange(Struct, frozen=True):
+    """What came in: rows that are new or different, keys that are gone, and the monotonic time it was noticed.
+
+    ``api_versions`` are the CustomResourceDefinitions that changed; None for those that are gone.
+    """
+
+    upserts: Mapping[Key, Any]
+    removals: tuple[Key, ...]
+    noticed: float
+    api_versions: Mapping[str, ApiVersion | None] = _NOTHING
+
+
+class ClusterState:
+    """The objects of a cluster, as last read.
+
+    With ``is_selective`` only objects of namespaces that are known count; they come and go with their namespace.
+    ``read`` is called with the Secrets and ConfigMaps that are to be read.
+    """
+
+    def __init__(self, on_stored: OnStored, read: Callable[[Key], None], *, is_selective: bool) -> None:
+        self._on_stored = on_stored
+        self._read = read
+        self._is_selective = is_selective
+        self._rows: dict[Key, Any] = {}
+        self._stored: dict[Key, Stored] = {}
+        # Resources that wait for what they name.
+        self._held: dict[Key, Any] = {}
+        self._named = Named()
+        # What is to be told (None: gone), and when.
+        self._pending: dict[Key, Any] = {}
+        self._pending_versions: dict[str, ApiVersion | None] = {}
+        self._holdoff: Holdoff[Key | str] = Holdoff()
+        self._noticed: float | None = None
+        self.api_versions: dict[str, ApiVersion] = {}
+
+    # What is known
+
+    def is_named(self, key: Key) -> bool:
+        """Whether a Secret or ConfigMap is named by something that counts."""
+        return key in self._named
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether a resource waits for what it names."""
+        return bool(self._held)
+
+    def keys(self, kind: str, namespace: str = "") -> list[Key]:
+        """The objects of a kind, in one namespace or in all."""
+        return [key for key in self._rows if key.kind == kind and namespace in ("", key.namespace)]
+
+    def counts(self, namespace: str) -> bool:
+        """Whether objects of a namespace count; those without one always do."""
+        return not self._is_selective or not namespace or Key("Namespace", "", namespace) in self._rows
+
+    # What comes in
+
+    def stored(self, key: Key, stored: Stored | None) -> None:
+        """What an API server holds of an object besides its spec."""
+        before = self._stored.get(key)
+        if stored is not None:
+            self._stored[key] = stored
+        else:
+            self._stored.pop(key, None)
+        if stored != before and self.counts(key.namespace):
+            self._on_stored(key, stored)
+
+    def upsert(self, row: Any, now: float) -> None:
+        """An object is as this row says."""
+        key = row.key
+        if self._rows.get(key) == row:
+            return
+        is_new = key not in self._rows
+        self._rows[key] = row
+        if self.counts(key.namespace):
+            self._tell(key, row, now)
+        if is_new and self._is_selective and key.kind == "Namespace":
+            self._namespace_changed(key.name, now)
+
+    def remove(self, key: Key, now: float) -> None:
+        """An object is gone."""
+        if key not in self._rows:
+            return
+        # While its namespace still counts.
+        if self.counts(key.namespace):
+            self._tell(key, None, now)
+        del self._rows[key]
+        if self._is_selective and key.kind == "Namespace":
+            self._namespace_changed(key.name, now)
+
+    def settle_named(self, key: Key, row: Any, now: float) -> None:
+        """A Secret or ConfigMap that is named is as this row says; None if there is none."""
+        if key not in self._named:
+            return
+        if row is None:
+            self.remove(key, now)
+        else:
+            self.upsert(row, now)
+        self.settle_unread(key, now)
+
+    def settle_unread(self, key: Key, now: float) -> None:
+        """It cannot be read now: whoever waits for it goes on with what was known of it, if anything was."""
+        self._named.settle(key)
+        for held, row in list(self._held.items()):
+            self._release(held, row, now)
+
+    def api_version(self, name: str, version: ApiVersion | None, now: float) -> None:
+        """A CustomResourceDefinition is so, or gone (None)."""
+        if self.api_versions.get(name) == version:
+            return
+        if version is None:
+            del self.api_versions[name]
+        else:
+            self.api_versions[name] = version
+        self._pending_versions[name] = version
+        self._changed(name, now)
+
+    # What goes out
+
+    def due(self) -> float | None:
+        """When ``take`` gives something; None while nothing waits."""
+        return self._holdoff.due()
+
+    def take(self, now: float) -> ClusterChange | None:
+        """Everything that is due."""
+        taken = self._holdoff.take(now)
+        if not taken:
+            return None
+        pending, self._pending = self._pending, {}
+        versions, self._pending_versions = self._pending_versions, {}
+        noticed, self._noticed = self._noticed, None
+        return ClusterChange(
+            upserts={key: row for key, row in pending.items() if row is not None},
+            removals=tuple(key for key, row in pending.items() if row is None),
+            noticed=now if noticed is None else noticed,
+            api_versions=versions,
+        )
+
+    def first(self, now: float) -> ClusterChange:
+        """Everything that counts, however much of it was told before."""
+        gone = tuple(key for key, row in self._pending.items() if row is None)
+        self._pending, self._pending_versions, self._noticed = {}, {}, None
+        self._holdoff = Holdoff()
+        rows = {key: row for key, row in self._rows.items() if key not in self._held and self.counts(key.namespace)}
+        return ClusterChange(rows, gone, now, dict(self.api_versions))
+
+    def _tell(self, key: Key, row: Any, now: float) -> None:
+        self._held.pop(key, None)
+        keys = self._nameable(row)
+        for new in self._named.also_names(key, keys):
+            self._read(new)
+        if keys and self._named.unsettled(keys):
+            self._held[key] = row
+        else:
+            self._emit(key, row, keys, now)
+
+    def _release(self, key: Key, row: Any, now: float) -> None:
+        keys = self._nameable(row)
+        if not self._named.unsettled(keys):
+            del self._held[key]
+            self._emit(key, row, keys, now)
+
+    def _emit(self, key: Key, row: Any, keys: Iterable[Key], now: float) -> None:
+        _, gone = self._named.names(key, keys)
+        self._pend(key, row, now)
+        for unnamed in gone:
+            if self._rows.pop(unnamed, None) is not None:
+                self._pend(unnamed, None, now)
+
+    def _nameable(self, row: Any) -> tuple[Key, ...]:
+        """What a row names, as far as it may be looked at."""
+        return tuple(key for key in named_by(row) if self.counts(key.namespace)) if row is not None else ()
+
+    def _pend(self, key: Key, row: Any, now: float) -> None:
+        self._pending[key] = row
+        self._changed(key, now)
+
+    def _changed(self, what: Key | str, now: float) -> None:
+        if self._noticed is None:
+            self._noticed = now
+        self._holdoff.changed(what, now)
+
+    def _namespace_changed(self, namespace: str, now: float) -> None:
+        """A namespace counts from now on, or does not any more."""
+        counts = self.counts(namespace)
+        for key, stored in self._stored.items():
+            if key.namespace == namespace:
+                self._on_stored(key, stored if counts else None)
+        for key, row in list(self._rows.items()):
+            if key.namespace == namespace and key.kind not in NAMED_KINDS:
+                self._tell(key, row if counts else None, now)
+        # Others may name what lives there.
+        for key, row in list(self._rows.items()):
+            names_it = key.namespace != namespace and any(each.namespace == namespace for each in named_by(row))
+            if names_it and self.counts(key.namespace):
+                self._tell(key, row, now)

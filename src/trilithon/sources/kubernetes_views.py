@@ -1,0 +1,249 @@
+"""Hear what each watch says, and bring it into what is known.
+
+No IO: time is an argument. A view is one watch; what it does with an object depends on what its kind is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from trilithon.kube.events import Degraded, Delete, Event, Found, Gone, Missing, Restored, Synced, Undecodable, Upsert
+from trilithon.kube.objects import ApiKind, ObjectName, ObjectPath
+from trilithon.model.api_version import BUNDLE_VERSION, CHANNEL, ApiVersion
+from trilithon.model.stored import Stored
+from trilithon.resources.kinds import Kind
+from trilithon.resources.meta import GATEWAY_GROUP, Key
+from trilithon.resources.problem import Problem
+from trilithon.resources.stored import ObjectReader, StoredObject
+from trilithon.sources.kubernetes_kinds import CRD, WatchedKind
+from trilithon.sources.kubernetes_state import ClusterState
+from trilithon.sources.kubernetes_trouble import Troubles, kind_problem
+
+# An API server that has just started may not serve yet what custom resource definitions say.
+MISSING_SECONDS = 20.0
+
+
+class Holder(Protocol):
+    """What a view does with the objects of its kind."""
+
+    def decode(self, written: msgspec.Raw, /) -> Any:
+        """What is made of an object's bytes. Whatever it raises makes the object Undecodable."""
+
+    def upsert(self, api_kind: ApiKind | None, name: ObjectName, value: Any, now: float) -> None:
+        """An object is there; ``value`` is what ``decode`` made of it."""
+
+    def delete(self, name: ObjectName, now: float) -> None:
+        """An object is gone."""
+
+
+class WholeObjects:
+    """Objects that become rows."""
+
+    def __init__(self, watched: WatchedKind, kind: Kind, state: ClusterState, troubles: Troubles) -> None:
+        self.decode = ObjectReader(kind)
+        self._watched = watched
+        self._state = state
+        self._troubles = troubles
+
+    def upsert(self, api_kind: ApiKind | None, name: ObjectName, value: StoredObject, now: float) -> None:
+        """An object as it is now; what cannot be read stays as last read."""
+        key = value.key
+        if api_kind is not None and self._watched.has_our_status and "status" in api_kind.subresources:
+            self._state.stored(key, _stored(api_kind, name, value))
+        if self._state.counts(key.namespace):
+            self._troubles.say(key, value.problems)
+        if value.resource is not None:
+            self._state.upsert(value.resource, now)
+        elif key.kind == "ReferenceGrant":
+            # Consent that cannot be read is none.
+            self._state.remove(key, now)
+
+    def delete(self, name: ObjectName, now: float) -> None:
+        """An object is gone."""
+        key = Key(self._watched.name, name.namespace, name.name)
+        self._troubles.say(key, ())
+        self._state.stored(key, None)
+        self._state.remove(key, now)
+
+
+def _stored(api_kind: ApiKind, name: ObjectName, value: StoredObject) -> Stored:
+    metadata = value.metadata
+    return Stored(
+        path=ObjectPath(api_kind, name.name, name.namespace),
+        uid=metadata.uid,
+        resource_version=metadata.resource_version,
+        generation=metadata.generation,
+        finalizers=metadata.finalizers,
+        status=value.status,
+    )
+
+
+class NamedObjects:
+    """Secrets or ConfigMaps, of which the watch sees only the metadata: those that are named are read anew."""
+
+    def __init__(
+        self, kind: str, state: ClusterState, read: Callable[[Key], None], outdate: Callable[[Key], None]
+    ) -> None:
+        self._kind = kind
+        self._state = state
+        self._read = read
+        self._outdate = outdate
+
+    def decode(self, _written: msgspec.Raw, /) -> None:
+        """That there is such an object is all that matters."""
+
+    def upsert(self, _api_kind: ApiKind | None, name: ObjectName, _value: None, _now: float) -> None:
+        """An object has changed."""
+        key = Key(self._kind, name.namespace, name.name)
+        if self._state.is_named(key):
+            self._read(key)
+
+    def delete(self, name: ObjectName, now: float) -> None:
+        """An object is gone, and what it held is withdrawn at once."""
+        key = Key(self._kind, name.namespace, name.name)
+        self._outdate(key)
+        self._state.remove(key, now)
+
+
+class _CrdMetadata(Struct):
+    name: str
+    annotations: dict[str, str] | None = None
+
+
+class _Crd(Struct):
+    metadata: _CrdMetadata
+
+
+class Definitions:
+    """The custom resource definitions there are."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self.names: set[str] = set()
+        self._state = state
+        self._decoder = msgspec.json.Decoder(_Crd)
+
+    def decode(self, written: msgspec.Raw, /) -> ApiVersion:
+        """What a definition says of itself."""
+        metadata = self._decoder.decode(written).metadata
+        annotations = metadata.annotations or {}
+        return ApiVersion(metadata.name, annotations.get(BUNDLE_VERSION, ""), annotations.get(CHANNEL, ""))
+
+    def upsert(self, _api_kind: ApiKind | None, name: ObjectName, value: ApiVersion, now: float) -> None:
+        """A definition is there."""
+        self.names.add(name.name)
+        if name.name.endswith(f".{GATEWAY_GROUP}"):
+            self._state.api_version(name.name, value, now)
+
+    def delete(self, name: ObjectName, now: float) -> None:
+        """A definition is gone, and all objects of its kind were gone before."""
+        self.names.discard(name.name)
+        self._state.api_version(name.name, None, now)
+
+    def define(self, watched: WatchedKind) -> bool:
+        """Whether one of them is for this kind."""
+        word = watched.name.lower()
+        plurals = (word, f"{word}s", f"{word}es", f"{word[:-1]}ies")
+        return any(f"{plural}.{watched.wanted.group}" in self.names for plural in plurals)
+
+
+class View:
+    """One watch: its objects, and how it is doing."""
+
+    def __init__(self, watched: WatchedKind, holder: Holder, troubles: Troubles) -> None:
+        self.watched = watched
+        self.holder = holder
+        self.is_synced = False
+        self.trouble: Degraded | Missing | Gone | None = None
+        self.missing_since: float | None = None
+        self._troubles = troubles
+        self._api_kind: ApiKind | None = None
+        self._names: set[ObjectName] = set()
+        # What a watch that began anew has not told of yet.
+        self._unseen: set[ObjectName] = set()
+
+    def begin(self) -> None:
+        """A new watch begins, which does not know what the last one told."""
+        self._unseen = set(self._names)
+
+    def drop(self, now: float) -> None:
+        """All objects are gone."""
+        for name in list(self._names):
+            self._delete(name, now)
+
+    def hear(self, event: Event[Any], now: float) -> None:
+        """What the watch says."""
+        match event:
+            case Found(kind):
+                self._api_kind = kind
+            case Upsert(name, value):
+                self._seen(name)
+                self._troubles.say((self.watched, name), ())
+                self.holder.upsert(self._api_kind, name, value, now)
+            case Undecodable(name, reason):
+                if name is not None:
+                    self._seen(name)
+                self._troubles.say((self.watched, name), [_undecodable(self.watched, name, reason)])
+            case Delete(name, _):
+                self._delete(name, now)
+            case Synced():
+                self.is_synced = True
+                for name in self._unseen:
+                    self._delete(name, now)
+                self._unseen = set()
+            case Degraded() | Missing() | Gone():
+                self.trouble = event
+                self.missing_since = None if isinstance(event, Degraded) else now
+                self._troubles.say(self.watched, [kind_problem(self.watched, event)])
+            case Restored():
+                self.trouble = self.missing_since = None
+                self._troubles.say(self.watched, ())
+
+    def _seen(self, name: ObjectName) -> None:
+        self._names.add(name)
+        self._unseen.discard(name)
+
+    def _delete(self, name: ObjectName, now: float) -> None:
+        self._names.discard(name)
+        self._troubles.say((self.watched, name), ())
+        self.holder.delete(name, now)
+
+
+def _undecodable(watched: WatchedKind, name: ObjectName | None, reason: str) -> Problem:
+    key = Key(watched.name, name.namespace, name.name) if name is not None else None
+    return Problem("InvalidValue", key, "", f"the object cannot be read: {reason}", place=str(watched))
+
+
+class Views:
+    """All watches of a cluster, and what they say together."""
+
+    def __init__(self, views: tuple[View, ...], definitions: Definitions) -> None:
+        self.all = views
+        self._definitions = definitions
+
+    def is_complete(self, now: float) -> bool:
+        """Whether each kind was listed, or is known not to be there."""
+        return all(view.is_synced or self._is_dispensable(view, now) for view in self.all)
+
+    def sweep(self, now: float) -> None:
+        """A kind whose definition was removed has no objects, also if nobody told of each."""
+        if not self._are_definitions_current():
+            return
+        for view in self.all:
+            if isinstance(view.trouble, Gone) and not self._definitions.define(view.watched):
+                view.drop(now)
+
+    def _is_dispensable(self, view: View, now: float) -> bool:
+        if view.watched.is_optional:
+            return view.trouble is not None
+        if not isinstance(view.trouble, Missing) or view.missing_since is None:
+            return False
+        # An API server that starts may deny a kind whose objects it holds.
+        is_undefined = self._are_definitions_current() and not self._definitions.define(view.watched)
+        return is_undefined or now - view.missing_since >= MISSING_SECONDS
+
+    def _are_definitions_current(self) -> bool:
+        return all(view.is_synced and view.trouble is None for view in self.all if view.watched.wanted == CRD)
