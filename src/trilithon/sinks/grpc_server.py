@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc.aio
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
@@ -18,10 +19,14 @@ from msgspec import Struct
 from trilithon.model.proxy import Proxy, Rejected
 from trilithon.sinks.feed import Request, Response
 from trilithon.sinks.order import GRACE_SECONDS, ResourceKey
+from trilithon.sinks.peer import Peer, Unidentified
 from trilithon.sinks.session import Event, Published, Session, Tick
 from trilithon.xds.node import gateway_of
 from trilithon.xds.resource import XdsResource
 from trilithon.xds.wire import delta_resource, delta_response
+
+if TYPE_CHECKING:
+    from trilithon.sinks.xds_security import Security
 
 _SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _METHOD = "DeltaAggregatedResources"
@@ -38,6 +43,10 @@ _OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     # Envoy pings too; by default gRPC takes more than one in 5 minutes for an attack.
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # Who connects and says nothing holds a descriptor; the default is two minutes.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    # An Envoy needs one.
+    ("grpc.max_concurrent_streams", 16),
 )
 # How long streams get to end by themselves when the server stops.
 _STOP_SECONDS = 1.0
@@ -69,6 +78,7 @@ class _Stream:
         # One response of each type at most: the session sends no other before the answer. None ends the stream.
         self.outbox: asyncio.Queue[Response | None] = asyncio.Queue()
         self.timer: asyncio.TimerHandle | None = None
+        self.expiry: asyncio.TimerHandle | None = None
 
 
 class _Gateway:
@@ -87,9 +97,11 @@ class _Gateway:
 class XdsServer:
     """Sends every Gateway's resources to the Envoys that name the Gateway in their node id (see ``xds.node``).
 
-    address: the path of a unix socket, or "host:port". on_proxy is told what the Envoys of a Gateway say, whenever that
-    changes; on_applied the Gateway, the revision and the seconds since its publication, when every connected Envoy has
-    answered for everything up to that revision. Both are called in the loop, never from within ``publish``.
+    address: the path of a unix socket; or "host:port", which needs security: an Envoy then gets what is published for
+    the Gateway that its certificate names, and nothing when its node id names another. port: the port, once started.
+    on_proxy is told what the Envoys of a Gateway say, whenever that changes; on_applied the Gateway, the revision and
+    the seconds since its publication, when every connected Envoy has answered for everything up to that revision. Both
+    are called in the loop, never from within ``publish``.
     grace: seconds for which Envoys keep a cluster that no route names any more; above zero.
     admits: whether an Envoy with this node id may have anything; one that may not is told nothing.
     """
@@ -102,9 +114,15 @@ class XdsServer:
         on_applied: OnApplied,
         grace: float = GRACE_SECONDS,
         admits: Callable[[str], bool] = lambda _node: True,
+        security: Security | None = None,
     ) -> None:
         self._admits = admits
         self._address = str(address)
+        # Private keys pass through it: nobody may listen on a network by accident, and a socket's mode is its guard.
+        if ("/" in self._address) is (security is not None):
+            raise ValueError(f"{address}: a TCP address needs security, and a unix socket has none")
+        self._security = security
+        self.port: int | None = None
         self._on_proxy = on_proxy
         self._on_applied = on_applied
         self._grace = grace
@@ -123,8 +141,8 @@ class XdsServer:
         self._server = server
 
     def _bind(self, server: grpc.aio.Server) -> None:
-        if "/" not in self._address:
-            server.add_insecure_port(self._address)
+        if self._security is not None:
+            self.port = server.add_secure_port(self._address, self._security.credentials())
             return
         server.add_insecure_port(f"unix:{self._address}")
         # Private keys pass through it.
@@ -191,17 +209,23 @@ class XdsServer:
         requests: AsyncIterator[DeltaDiscoveryRequest],
         context: grpc.aio.ServicerContext[DeltaDiscoveryRequest, bytes],
     ) -> None:
+        peer = await self._peer(context)
         first = await anext(requests, None)
         if first is None:
             return
         if not first.node.id:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request must name its node")
+        if peer is not None and gateway_of(first.node.id) != peer.gateway:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "the certificate is another Gateway's")
         if not self._admits(first.node.id):
             # Held open and silent: refused, an Envoy that still drains would come again, and log that, each second.
             async for _ in requests:
                 continue
             return
         stream = _Stream(first.node.id, self._grace)
+        if peer is not None:
+            # Later it may not connect; so it may not stay either. An Envoy with a newer certificate comes again.
+            stream.expiry = asyncio.get_running_loop().call_later(peer.seconds, _end, (stream,))
         self._join(stream)
         ends = (
             asyncio.create_task(self._read(stream, first, requests)),
@@ -216,6 +240,15 @@ class XdsServer:
                 task.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
             self._leave(stream)
+
+    async def _peer(self, context: grpc.aio.ServicerContext[DeltaDiscoveryRequest, bytes]) -> Peer | None:
+        """Whose Envoy calls; None where the socket's mode is the guard."""
+        if self._security is None:
+            return None
+        try:
+            return self._security.peer(context.auth_context())
+        except Unidentified as error:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
 
     async def _read(
         self, stream: _Stream, first: DeltaDiscoveryRequest, requests: AsyncIterator[DeltaDiscoveryRequest]
@@ -245,8 +278,9 @@ class XdsServer:
             self._handle(stream, Published(state.revision, tuple(state.resources.values())))
 
     def _leave(self, stream: _Stream) -> None:
-        if stream.timer is not None:
-            stream.timer.cancel()
+        for timer in (stream.timer, stream.expiry):
+            if timer is not None:
+                timer.cancel()
         state = self._gateways.get(stream.gateway)
         if state is None or stream not in state.streams:
             return

@@ -1,0 +1,25 @@
+"""Set what gRPC reads from the environment alone, once, when it is imported.
+
+A program that opens the xDS port to a network calls ``prepare`` first, before anything imports ``grpc``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import MutableMapping
+
+_SETTINGS = {
+    # There is no setting for the oldest version of TLS. Our certificates hold ECDSA keys, and below TLS 1.3 these
+    # suites need RSA keys: an older handshake finds no shared cipher and ends. TLS 1.3 has suites of its own.
+    "GRPC_SSL_CIPHER_SUITES": "ECDHE-RSA-AES128-GCM-SHA256",
+    # Otherwise every failed handshake of whoever knocks is a line in the log.
+    "GRPC_VERBOSITY": "NONE",
+}
+
+
+def prepare(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Set it. Raises RuntimeError when it is too late."""
+    if "grpc" in sys.modules:
+        raise RuntimeError("gRPC has been imported already and would not see its settings")
+    environ.update(_SETTINGS)
