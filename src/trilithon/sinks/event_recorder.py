@@ -140,7 +140,7 @@ def _namespace(key: Key) -> str:
 def _name_of(occurrence: Occurrence) -> str:
     """Unique to the object and the problem, and the same in every process."""
     problem = occurrence.problem
-    told = "\0".join((occurrence.uid, problem.code, problem.path, problem.message))
+    told = f"{occurrence.uid}\0{problem.code}\0{problem.path}\0{problem.message}"
     digest = hashlib.sha256(told.encode()).hexdigest()[:_DIGEST_DIGITS]
     # A part of a name ends with a letter or digit.
     return f"{occurrence.key.name[: LONGEST_NAME - _DIGEST_DIGITS - 1].rstrip('-.')}.{digest}"
