@@ -35,6 +35,8 @@ class Client:
         self.transport = transport
         self._attempts = attempts
         self._slots = asyncio.Semaphore(concurrency)
+        # It would log each retry in a form of its own; what failed for good is raised, and told by whoever asked.
+        stamina.instrumentation.set_on_retry_hooks(())
 
     async def get(self, path: str) -> bytes:
         """What is at a path. Raises KubeError, as every method here."""
