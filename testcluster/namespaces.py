@@ -62,18 +62,27 @@ def create_hub(layout: Layout) -> None:
     if exists(layout.hub):
         return
     _ip("netns", "add", layout.hub)
+    try:
+        _wire_hub(layout.hub)
+    except BaseException:
+        remove(layout.hub)
+        raise
+
+
+def _wire_hub(hub: str) -> None:
     # Services' addresses need a route, or the kernel refuses them before kube-proxy's rules see them.
     # Where there is no rule, it leads nowhere.
+    # A bridge without ports, because some kernels have no device that is made for having an address and nothing else.
     _ip_batch(
-        layout.hub,
+        hub,
         "link set lo up",
-        "link add node type dummy",
+        "link add node type bridge",
         f"addr add {NODE_ADDRESS}/32 dev node",
         "link set node up",
         f"route add {SERVICE_NETWORK} dev node",
         f"route add {BALANCER_NETWORK} dev node",
     )
-    with entered(layout.hub):
+    with entered(hub):
         # These files show the settings of whoever opens them.
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
 
