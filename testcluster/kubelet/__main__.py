@@ -1,0 +1,26 @@
+"""Be the kubelet that a JSON file describes, from inside the node's network namespace."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+
+from testcluster.kubelet.agent import run
+from testcluster.layout import KubeletConfig
+
+
+async def _main(config: KubeletConfig) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(config, stop)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m testcluster.kubelet CONFIG")
+    asyncio.run(_main(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=KubeletConfig)))

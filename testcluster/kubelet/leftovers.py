@@ -1,0 +1,78 @@
+"""Find the processes that belong to containers, by what the kernel says of them, and end them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_PROC = Path("/proc")
+# What tells whether a process is one that is meant.
+Test = Callable[[int], bool]
+
+
+def in_network(namespace: Path) -> Test:
+    """Processes in a network namespace, given by its path."""
+    return _in("net", namespace.stat().st_ino)
+
+
+def in_mounts(inode: int) -> Test:
+    """Processes in a mount namespace, given by its number: those of one container."""
+    return _in("mnt", inode)
+
+
+def mounts_of(pid: int) -> int:
+    """The number of a process's mount namespace; 0 if it has ended."""
+    try:
+        return (_PROC / str(pid) / "ns" / "mnt").stat().st_ino
+    except OSError:
+        return 0
+
+
+def over(folder: Path) -> Test:
+    """Processes whose files are layered over a folder below ``folder``: those of containers, whoever started them."""
+    mark = f"upperdir={folder}/"
+
+    def is_meant(pid: int) -> bool:
+        try:
+            return mark in (_PROC / str(pid) / "mountinfo").read_text()
+        except OSError:
+            return False
+
+    return is_meant
+
+
+def end_all(is_meant: Test) -> int:
+    """Kill all processes that are meant; how many there were."""
+    return sum(_end(pid, is_meant) for pid in _processes())
+
+
+def _end(pid: int, is_meant: Test) -> bool:
+    if pid == os.getpid() or not is_meant(pid):
+        return False
+    with suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            # The descriptor pins the process: what was looked at may be gone, and its number another's.
+            if is_meant(pid):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                return True
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def _in(kind: str, inode: int) -> Test:
+    def is_meant(pid: int) -> bool:
+        try:
+            return (_PROC / str(pid) / "ns" / kind).stat().st_ino == inode
+        except OSError:
+            return False
+
+    return is_meant
+
+
+def _processes() -> Iterator[int]:
+    return (int(entry.name) for entry in os.scandir(_PROC) if entry.name.isdecimal())

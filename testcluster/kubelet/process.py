@@ -1,0 +1,155 @@
+"""The process of one container: started, heard, signalled, and gone with all that it started."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Self
+
+from testcluster.kubelet import launch
+from testcluster.kubelet.launch import Create, Join
+from testcluster.kubelet.leftovers import end_all, in_mounts, mounts_of
+from testcluster.kubelet.logs import Log
+from testcluster.kubelet.problems import CannotRun
+
+# Without the environment's packages: it starts in a few milliseconds.
+LAUNCHER: Final = (sys.executable, "-I", "-S", launch.__file__)
+# A longer line is cut.
+_LONGEST_LINE = 1 << 20
+
+
+class Process:
+    """A container that runs, or ran."""
+
+    def __init__(self, process: asyncio.subprocess.Process, joining: Path, log: Log) -> None:
+        self.log = log
+        self._process = process
+        self._joining = joining
+        self._mounts = 0
+        self._heard = asyncio.create_task(self._hear())
+        self._ended = asyncio.create_task(self._end())
+
+    @classmethod
+    async def start(cls, spec: Create, folder: Path, log: Log) -> Self:
+        """Start a container; ``folder`` is its own. Raises CannotRun if that fails before its program runs."""
+        told, tell = os.pipe()
+        try:
+            path = _written(folder / "create.json", spec._replace(told=tell))
+            process = await asyncio.create_subprocess_exec(
+                *LAUNCHER,
+                "create",
+                str(path),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(tell,),
+                limit=_LONGEST_LINE,
+            )
+        except BaseException:
+            os.close(told)
+            raise
+        finally:
+            os.close(tell)
+        joining = Join(process.pid, spec.identity, spec.environment, spec.folder)
+        started = cls(process, _written(folder / "join.json", joining), log)
+        try:
+            problem = await _all_of(told)
+        except asyncio.CancelledError:
+            started.signal(signal.SIGKILL)
+            raise
+        if problem:
+            await started.wait()
+            raise CannotRun("RunContainerError", problem)
+        started._mounts = mounts_of(process.pid)
+        return started
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its main process has not ended."""
+        return self._process.returncode is None
+
+    @property
+    def entrance(self) -> tuple[str, ...]:
+        """The words before a command that make it run in the container."""
+        return (*LAUNCHER, "join", str(self._joining))
+
+    async def wait(self) -> int:
+        """Wait until it has ended, with all that it started; its exit code, or minus the signal that ended it."""
+        return await asyncio.shield(self._ended)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to its main process, as container runtimes do."""
+        if self.is_running:
+            self._process.send_signal(number)
+
+    async def stop(self, grace: float) -> None:
+        """End it: SIGTERM, and SIGKILL after ``grace`` seconds."""
+        if grace > 0:
+            self.signal(signal.SIGTERM)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self.wait()
+        self.signal(signal.SIGKILL)
+        await self.wait()
+
+    async def enter(self, command: tuple[str, ...]) -> int:
+        """Run a command in the container; its exit code. The command ends when this is cancelled."""
+        process = await asyncio.create_subprocess_exec(
+            *self.entrance,
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def _end(self) -> int:
+        code = await self._process.wait()
+        if self._mounts:
+            end_all(in_mounts(self._mounts))
+        await self._heard
+        return code
+
+    async def _hear(self) -> None:
+        stream = self._process.stdout
+        assert stream is not None  # noqa: S101 - it was asked for
+        with self.log as log:
+            while True:
+                try:
+                    line = await stream.readline()
+                except ValueError:
+                    line = await stream.read(_LONGEST_LINE)
+                if not line:
+                    return
+                log.write(line)
+
+
+def _written(path: Path, spec: Create | Join) -> Path:
+    # It holds the environment, and so perhaps secrets.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(launch.encoded(spec))
+    return path
+
+
+async def _all_of(descriptor: int) -> str:
+    """Everything that is written to a pipe until nobody can any more."""
+    reader = asyncio.StreamReader()
+    file = os.fdopen(descriptor, "rb", buffering=0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), file
+    )
+    try:
+        return (await reader.read()).decode(errors="replace")
+    finally:
+        transport.close()
