@@ -14,23 +14,30 @@ from typing import Any
 from msgspec import Struct
 
 from trilithon.incremental import Edit, Engine, Table
+from trilithon.infrastructure.gateway import infrastructure_of
 from trilithon.model.proxy import Acked, Proxy
 from trilithon.model.settings import Settings
 from trilithon.model.tables import (
     ADDRESSES,
+    API_VERSIONS,
+    APPLIED,
     ATTACHMENTS,
     BACKENDS,
     CERTIFICATES,
     CLASSES,
     CONFIG_MAPS,
+    GATEWAY_ADDRESSES,
     GATEWAYS,
     GRANTS,
+    HOSTS,
     IDLE,
+    INFRASTRUCTURE,
     LISTENERS,
     NAMESPACES,
     OFFERS,
     OURS,
     OWN_LISTENERS,
+    PARAMETERS,
     PORT_LISTENERS,
     PORTS,
     PROXIES,
@@ -54,6 +61,7 @@ from trilithon.status.problems import (
     route_problems_of,
 )
 from trilithon.status.route import ROUTE_STATUS, route_status_of
+from trilithon.translate.addresses import gateway_addresses_of
 from trilithon.translate.attachments import attachments_of
 from trilithon.translate.certificates import GATEWAYS_BY_CERTIFICATE, certificate_of
 from trilithon.translate.classes import our_gateway, unserved
@@ -100,6 +108,7 @@ SOURCES: Mapping[str, Table[Key, Any]] = {
     "ConfigMap": CONFIG_MAPS,
     "Namespace": NAMESPACES,
     "Backend": BACKENDS,
+    "GatewayParameters": PARAMETERS,
 }
 
 # What Envoy is sent; each row is an XdsResource and each key starts with the Gateway.
@@ -111,7 +120,10 @@ def build(settings: Settings) -> Engine:
     engine = Engine()
     for source in dict.fromkeys(SOURCES.values()):
         engine.source(source)
+    for by_gateway in (HOSTS, APPLIED):
+        engine.source(by_gateway)
     engine.source(PROXIES)
+    engine.source(API_VERSIONS)
 
     # Resources to model
     engine.each(OURS, GATEWAYS, partial(our_gateway, settings))
@@ -137,6 +149,10 @@ def build(settings: Settings) -> Engine:
     engine.group(TLS_SECRETS, BY_CERTIFICATE, encode_secret)
     engine.each(PORTS, PORT_LISTENERS, wanted_port)
     engine.group(REFUSED_BACKENDS, BY_BACKEND, refused_backend)
+
+    # What runs the Gateways, and where they are reached
+    engine.each(INFRASTRUCTURE, GATEWAYS, partial(infrastructure_of, settings))
+    engine.each(GATEWAY_ADDRESSES, LISTENERS, partial(gateway_addresses_of, settings))
 
     # Model and Envoy's answers to status
     engine.each(CLASS_STATUS, CLASSES, partial(class_status_of, settings))

@@ -24,6 +24,7 @@ from trilithon.model.tables import (
     LISTENERS,
     NAMESPACES,
     OFFERS,
+    PARAMETERS,
     ROUTES,
     RULES,
     SERVICES,
@@ -52,6 +53,7 @@ _TABLES: dict[str, Table[Key, Any]] = {
     "ReferenceGrant": GRANTS,
     "Service": SERVICES,
     "Backend": BACKENDS,
+    "GatewayParameters": PARAMETERS,
     "HTTPRoute": ROUTES,
 }
 

@@ -26,6 +26,7 @@ from trilithon.model.tables import (
     ATTACHMENTS,
     BACKENDS,
     GATEWAYS,
+    HOSTS,
     IDLE,
     LISTENERS,
     NAMESPACES,
@@ -142,7 +143,7 @@ def decoded(resource: XdsResource) -> Message:
 
 def _engine(settings: Settings) -> Engine:
     engine = Engine()
-    for table in (GATEWAYS, LISTENERS, NAMESPACES, ROUTES, RULES, SERVICES, SLICES, SECRETS, BACKENDS):
+    for table in (GATEWAYS, HOSTS, LISTENERS, NAMESPACES, ROUTES, RULES, SERVICES, SLICES, SECRETS, BACKENDS):
         engine.source(table)
     engine.each(OFFERS, LISTENERS, offers_of)
     engine.group(IDLE, BY_LISTENER, idle_of)

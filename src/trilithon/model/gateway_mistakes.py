@@ -9,15 +9,48 @@ CLASS_PARAMETERS = Mistake(
     "ClassParametersUnsupported",
     "Accepted",
     "InvalidParameters",
-    "parametersRef names {kind} {name}, and no kind of parameters is supported yet",
-    "remove spec.parametersRef",
+    "parametersRef names {kind} {name}, and only GatewayParameters of trilithon.dev are known",
+    "name a GatewayParameters, or remove spec.parametersRef",
+)
+CLASS_PARAMETERS_NOWHERE = Mistake(
+    "ClassParametersNowhere",
+    "Accepted",
+    "InvalidParameters",
+    "parametersRef names GatewayParameters {name} and no namespace",
+    "add spec.parametersRef.namespace",
+)
+CLASS_PARAMETERS_NOT_FOUND = Mistake(
+    "ClassParametersNotFound",
+    "Accepted",
+    "InvalidParameters",
+    "GatewayParameters {parameters} not found, or it cannot be read",
 )
 GATEWAY_PARAMETERS = Mistake(
     "GatewayParametersUnsupported",
     "Accepted",
     "InvalidParameters",
-    "infrastructure.parametersRef names {kind} {name}, and no kind of parameters is supported yet",
-    "remove spec.infrastructure.parametersRef",
+    "infrastructure.parametersRef names {kind} {name}, and only GatewayParameters of trilithon.dev are known",
+    "name a GatewayParameters, or remove spec.infrastructure.parametersRef",
+)
+GATEWAY_PARAMETERS_NOT_FOUND = Mistake(
+    "GatewayParametersNotFound",
+    "Accepted",
+    "InvalidParameters",
+    "GatewayParameters {parameters} not found, or it cannot be read",
+)
+GATEWAY_PARAMETERS_HOST_NETWORK = Mistake(
+    "GatewayParametersHostNetwork",
+    "Accepted",
+    "InvalidParameters",
+    "GatewayParameters {parameters} asks for the nodes' own network, which only the parameters of a GatewayClass can",
+    "set hostNetwork in the parameters of the GatewayClass",
+)
+INFRASTRUCTURE_KEY_RESERVED = Mistake(
+    "InfrastructureKeyReserved",
+    "",
+    "",
+    "{entry} is set by others on generated objects, so that it has no effect here",
+    severity="warning",
 )
 CLASS_NOT_FOUND = Mistake(
     "ClassNotFound",
@@ -56,6 +89,41 @@ ADDRESS_NOT_USABLE = Mistake(
     "AddressNotUsable",
     "the address {value} cannot be bound here; this process serves at {address}",
     "leave spec.addresses out, or serve at that address",
+)
+ADDRESS_NOT_OBTAINED = Mistake(
+    "AddressNotObtained",
+    "Programmed",
+    "AddressNotUsable",
+    "the address {value} is not assigned to Service {service}, which has {has}",
+    "ask for an address that the load balancer can give, or leave value out to get any",
+)
+ADDRESS_NOT_ASSIGNED = Mistake(
+    "AddressNotAssigned",
+    "Programmed",
+    "AddressNotAssigned",
+    "no address is assigned yet: {why}",
+    "{remedy}",
+    severity="warning",
+)
+SERVICE_BEHIND = Mistake(
+    "ServiceBehind",
+    "Programmed",
+    "Pending",
+    "Service {service} does not have port {ports} yet",
+    severity="warning",
+)
+GENERATED_FOREIGN = Mistake(
+    "GeneratedForeign",
+    "Programmed",
+    "Invalid",
+    "{object} is needed to serve this Gateway, and another object has that name: {why}",
+    "rename or remove that object; what Trilithon did not make it neither changes nor deletes",
+)
+GENERATED_REFUSED = Mistake(
+    "GeneratedRefused",
+    "Programmed",
+    "NoResources",
+    "the API server refused {object}, which is needed to serve this Gateway: {why}",
 )
 CLIENT_VALIDATION_UNSUPPORTED = Mistake(
     "ClientValidationUnsupported",

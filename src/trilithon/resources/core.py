@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from trilithon.resources.meta import Key, Part, PortNumber, Spec
+from trilithon.resources.meta import MAX_INT32, Key, Part, PortNumber, Spec
 
 Protocol = Literal["TCP", "UDP", "SCTP"]
 
@@ -29,13 +29,34 @@ class ServiceSpec(Part, kw_only=True):
     cluster_ip: str = field(name="clusterIP", default="")
 
 
+class IngressPoint(Part, kw_only=True):
+    """An address that a load balancer has given a Service: one of the two."""
+
+    ip: str = ""
+    hostname: str = ""
+
+
+class LoadBalancerStatus(Part, kw_only=True):
+    """What a load balancer says of a Service."""
+
+    ingress: tuple[IngressPoint, ...] = ()
+
+
+class ServiceStatus(Part, kw_only=True):
+    """The status of a Service."""
+
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
+
+
 class Service(Struct, frozen=True, gc=False):
-    """A Service."""
+    """A Service; ``manager`` is the value of its label app.kubernetes.io/managed-by, or ""."""
 
     key: Key
     generation: int
     created: str
     spec: ServiceSpec
+    load_balancer: tuple[IngressPoint, ...] = ()
+    manager: str = ""
 
 
 class EndpointConditions(Part, kw_only=True):
@@ -58,7 +79,7 @@ class SlicePort(Part, kw_only=True):
     """A port of every endpoint of the slice; the name links it to the Service's port."""
 
     name: str | None = None
-    port: PortNumber | None = None
+    port: Annotated[int, Meta(ge=-MAX_INT32 - 1, le=MAX_INT32)] | None = None
     protocol: Protocol = "TCP"
     app_protocol: str | None = None
 

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from trilithon.resources import core, gateways, policies, routes
+from trilithon.resources import core, gateways, parameters, policies, routes
 from trilithon.resources.documents import MAX_DEPTH, DocumentTooBig, plain
 from trilithon.resources.kinds import KINDS, Kind
 from trilithon.resources.meta import Key
@@ -26,7 +26,14 @@ from trilithon.resources.shape import Sound, examine, unknown_field
 from trilithon.resources.unread import unread
 from trilithon.resources.wording import Finding, described
 
-Resource = gateways.GatewayClass | gateways.Gateway | routes.HTTPRoute | policies.ReferenceGrant | core.Resource
+Resource = (
+    gateways.GatewayClass
+    | gateways.Gateway
+    | routes.HTTPRoute
+    | policies.ReferenceGrant
+    | core.Resource
+    | parameters.GatewayParameters
+)
 
 # More would only be scrolled past, and a hostile document could have a million.
 MAX_PROBLEMS = 50
@@ -99,8 +106,8 @@ def _objects(document: object, within: str, defaults: Mapping[str, str], depth: 
 class _Reading:
     """One object while it is read: what was found so far."""
 
-    def __init__(self, secret: bool) -> None:
-        self.secret = secret
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
         self.findings: list[Finding] = []
 
     @property
@@ -125,7 +132,9 @@ class _Reading:
     def _examined(self, written: Any, expected: type[Struct], path: str) -> Any:
         value, findings = plain(written)
         self.findings += [finding.under(path) for finding in findings]
-        examined = examine(value, expected, path, secret=self.secret)
+        secret = self.kind.secret
+        nulls_are_zero = expected is ObjectMeta or not self.kind.is_custom
+        examined = examine(value, expected, path, secret=secret, nulls_are_zero=nulls_are_zero)
         self.findings += examined.findings
         if any(finding.severity == "error" for finding in examined.findings):
             for sound in examined.sound:
@@ -135,7 +144,7 @@ class _Reading:
             part = msgspec.convert(value, expected)
         except msgspec.ValidationError as failure:
             # The examination knows every type used here. Should it miss a mistake, the object is still refused.
-            self.findings.append(Finding("InvalidValue", path, "is not valid" if self.secret else str(failure)))
+            self.findings.append(Finding("InvalidValue", path, "is not valid" if secret else str(failure)))
             return None
         self.findings += check_part(part, path)
         return part
@@ -165,7 +174,7 @@ def _decode(document: object, origin_namespace: str, within: str) -> Decoded:
         key = _key_of(document, str(name), subdomain_problem, origin_namespace) if named else None
         return Decoded(None, key, _problems(unread(api_version, name), key), within)
     key = _key_of(document, kind.name, kind.valid_name, origin_namespace if kind.namespaced else None)
-    reading = _Reading(kind.secret)
+    reading = _Reading(kind)
     try:
         resource = _read(document, kind, key, reading)
     except DocumentTooBig as too_big:
@@ -223,7 +232,8 @@ def _metadata(document: Mapping[Any, Any], kind: Kind, reading: _Reading) -> Obj
     metadata: ObjectMeta | None = reading.typed({} if written is None else written, ObjectMeta, "metadata")
     if metadata is None:
         return None
-    reading.findings += [finding.under("metadata") for finding in check_metadata(metadata, kind.valid_name)]
+    found = check_metadata(metadata, kind.valid_name, is_namespaced=kind.namespaced, is_custom=kind.is_custom)
+    reading.findings += [finding.under("metadata") for finding in found]
     if metadata.namespace and not kind.namespaced:
         message = f"a {kind.name} belongs to no namespace, so this has no effect"
         reading.findings.append(Finding("IgnoredField", "metadata.namespace", message, severity="warning"))
@@ -236,20 +246,22 @@ def _spec(document: Mapping[Any, Any], kind: Kind, reading: _Reading) -> Any:
     if spec is None:
         reading.findings.append(Finding("MissingField", "spec", "is required"))
         return None
-    if kind.unused and isinstance(spec, Mapping):
-        _known(spec, (*kind.part.__struct_encode_fields__, *kind.unused), "spec", reading)
     return reading.typed(spec, kind.part, "spec")
 
 
 def _top_fields(document: Mapping[Any, Any], kind: Kind, reading: _Reading) -> Any:
-    names = kind.part.__struct_encode_fields__
-    _known(document, (*_TOP, *names, *kind.unused), "", reading)
-    return reading.typed({name: document[name] for name in names if name in document}, kind.part, "")
+    expected = kind.written or kind.part
+    names = expected.__struct_encode_fields__
+    _known(document, (*_TOP, *names), "", reading)
+    written = reading.typed({name: document[name] for name in names if name in document}, expected, "")
+    if written is None or kind.written is None:
+        return written
+    return msgspec.convert(msgspec.to_builtins(written), kind.part)
 
 
 def _known(fields: Mapping[Any, Any], names: Sequence[str], path: str, reading: _Reading) -> None:
     """Warns of fields that do not exist."""
     for name in fields:
-        if name not in names and isinstance(name, str) and fields[name] is not None:
+        if name not in names and isinstance(name, str):
             close = names if len(reading.findings) < MAX_PROBLEMS else ()
             reading.findings.append(unknown_field(name, close, path))

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from trilithon.resources import core, gateways, objects, parts, policies, routes
+from trilithon.resources import core, gateways, objects, parameters, parts, policies, routes, written
 from trilithon.resources.meta import GATEWAY_GROUP, TRILITHON_GROUP, Key
 from trilithon.resources.names import label_problem, service_name_problem, subdomain_problem
 from trilithon.resources.wording import Finding
@@ -19,8 +19,8 @@ Maker = Callable[[Key, parts.ObjectMeta, Any], tuple[Any, Sequence[Finding]]]
 class Kind(Struct, frozen=True, kw_only=True):
     """A kind that is read.
 
-    ``part`` is the type of its spec where ``has_spec``, else of the fields beside metadata. ``unused`` are
-    fields of that part which exist and are not kept. ``secret`` keeps values out of messages.
+    ``part`` is the type of its spec where ``has_spec``, else of the fields beside metadata. ``written`` is the type of
+    the same fields in documents, where more of them is checked than kept. ``secret`` keeps values out of messages.
     """
 
     group: str
@@ -31,8 +31,13 @@ class Kind(Struct, frozen=True, kw_only=True):
     has_spec: bool = True
     namespaced: bool = True
     valid_name: Callable[[str], str] = subdomain_problem
-    unused: frozenset[str] = frozenset()
+    written: type[Struct] | None = None
     secret: bool = False
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether a CRD defines the kind, and not Kubernetes itself."""
+        return self.group not in FOREIGN
 
     @property
     def api_versions(self) -> tuple[str, ...]:
@@ -42,7 +47,7 @@ class Kind(Struct, frozen=True, kw_only=True):
 
 def _with_spec(resource: Callable[..., Any]) -> Maker:
     def make(key: Key, metadata: parts.ObjectMeta, spec: Any) -> tuple[Any, Sequence[Finding]]:
-        return resource(key, metadata.generation, metadata.creation_timestamp, spec), ()
+        return resource(key, metadata.generation, metadata.created, spec), ()
 
     return make
 
@@ -58,27 +63,6 @@ def _gateway_kind(name: str, spec: type[Struct], resource: Callable[..., Any], *
     )
 
 
-_SERVICE_FIELDS = frozenset(
-    {
-        "allocateLoadBalancerNodePorts",
-        "clusterIPs",
-        "externalIPs",
-        "externalTrafficPolicy",
-        "healthCheckNodePort",
-        "internalTrafficPolicy",
-        "ipFamilies",
-        "ipFamilyPolicy",
-        "loadBalancerClass",
-        "loadBalancerIP",
-        "loadBalancerSourceRanges",
-        "publishNotReadyAddresses",
-        "selector",
-        "sessionAffinity",
-        "sessionAffinityConfig",
-        "trafficDistribution",
-    }
-)
-
 KINDS: tuple[Kind, ...] = (
     _gateway_kind("GatewayClass", gateways.GatewayClassSpec, gateways.GatewayClass, namespaced=False),
     _gateway_kind("Gateway", gateways.GatewaySpec, gateways.Gateway),
@@ -87,10 +71,11 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         group="",
         name="Service",
-        part=core.ServiceSpec,
-        make=_with_spec(core.Service),
+        part=parts.ServiceParts,
+        make=objects.service,
+        has_spec=False,
         valid_name=service_name_problem,
-        unused=_SERVICE_FIELDS,
+        written=written.WrittenServiceParts,
     ),
     Kind(group="", name="Secret", part=parts.SecretParts, make=objects.secret, has_spec=False, secret=True),
     Kind(group="", name="ConfigMap", part=parts.ConfigMapParts, make=objects.config_map, has_spec=False),
@@ -102,7 +87,7 @@ KINDS: tuple[Kind, ...] = (
         has_spec=False,
         namespaced=False,
         valid_name=label_problem,
-        unused=frozenset({"spec"}),
+        written=written.WrittenNamespaceParts,
     ),
     Kind(
         group="discovery.k8s.io",
@@ -110,6 +95,7 @@ KINDS: tuple[Kind, ...] = (
         part=parts.EndpointSliceParts,
         make=objects.endpoint_slice,
         has_spec=False,
+        written=written.WrittenSliceParts,
     ),
     Kind(
         group=TRILITHON_GROUP,
@@ -117,6 +103,13 @@ KINDS: tuple[Kind, ...] = (
         name="Backend",
         part=core.BackendSpec,
         make=_with_spec(core.BackendResource),
+    ),
+    Kind(
+        group=TRILITHON_GROUP,
+        versions=("v1alpha1",),
+        name="GatewayParameters",
+        part=parameters.GatewayParametersSpec,
+        make=_with_spec(parameters.GatewayParameters),
     ),
 )
 

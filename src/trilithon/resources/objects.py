@@ -1,4 +1,4 @@
-"""Makes the resources that have no spec: Secret, ConfigMap, Namespace and EndpointSlice.
+"""Makes the resources of which not only the spec is read: Service, Secret, ConfigMap, Namespace and EndpointSlice.
 
 Each function takes the key, the metadata and the typed top-level fields, and returns the resource and what is wrong.
 """
@@ -8,18 +8,33 @@ from __future__ import annotations
 import binascii
 from collections.abc import Mapping
 
-from trilithon.resources.core import Bytes, ConfigMap, EndpointSlice, Namespace, Secret
+from trilithon.resources.core import Bytes, ConfigMap, EndpointSlice, Namespace, Secret, Service
 from trilithon.resources.meta import Key
 from trilithon.resources.names import data_key_problem
-from trilithon.resources.parts import ConfigMapParts, EndpointSliceParts, NamespaceParts, ObjectMeta, SecretParts
+from trilithon.resources.parts import (
+    ConfigMapParts,
+    EndpointSliceParts,
+    NamespaceParts,
+    ObjectMeta,
+    SecretParts,
+    ServiceParts,
+)
 from trilithon.resources.wording import Finding, printable
 
 # What a Secret or ConfigMap may hold.
 MAX_DATA = 2**20
 
+_MANAGER_LABEL = "app.kubernetes.io/managed-by"
 _NAME_LABEL = "kubernetes.io/metadata.name"
 _SERVICE_LABEL = "kubernetes.io/service-name"
 _TLS_KEYS = ("tls.crt", "tls.key")
+
+
+def service(key: Key, metadata: ObjectMeta, parts: ServiceParts) -> tuple[Service, list[Finding]]:
+    """A Service with the addresses that it was given."""
+    given = parts.status.load_balancer.ingress if parts.status else ()
+    manager = (metadata.labels or {}).get(_MANAGER_LABEL, "")
+    return Service(key, metadata.generation, metadata.created, parts.spec, given, manager), []
 
 
 def secret(key: Key, metadata: ObjectMeta, parts: SecretParts) -> tuple[Secret, list[Finding]]:
@@ -44,7 +59,7 @@ def secret(key: Key, metadata: ObjectMeta, parts: SecretParts) -> tuple[Secret, 
         ]
     found += _size(sum(map(len, data.values())))
     values = tuple((name, Bytes(value)) for name, value in sorted(data.items()))
-    return Secret(key, metadata.generation, metadata.creation_timestamp, parts.type or "Opaque", values), found
+    return Secret(key, metadata.generation, metadata.created, parts.type or "Opaque", values), found
 
 
 def config_map(key: Key, metadata: ObjectMeta, parts: ConfigMapParts) -> tuple[ConfigMap, list[Finding]]:
@@ -61,21 +76,22 @@ def config_map(key: Key, metadata: ObjectMeta, parts: ConfigMapParts) -> tuple[C
         except ValueError:
             found.append(Finding("InvalidValue", at, "the value is not base64"))
     found += _size(size)
-    return ConfigMap(key, metadata.generation, metadata.creation_timestamp, tuple(sorted(data.items()))), found
+    return ConfigMap(key, metadata.generation, metadata.created, tuple(sorted(data.items()))), found
 
 
 def namespace(key: Key, metadata: ObjectMeta, _parts: NamespaceParts) -> tuple[Namespace, list[Finding]]:
     """A Namespace with the label of its name, which the API server sets on each and selectors rely on."""
     labels = {**(metadata.labels or {}), _NAME_LABEL: key.name}
-    return Namespace(key, metadata.generation, metadata.creation_timestamp, tuple(sorted(labels.items()))), []
+    return Namespace(key, metadata.generation, metadata.created, tuple(sorted(labels.items()))), []
 
 
 def endpoint_slice(key: Key, metadata: ObjectMeta, parts: EndpointSliceParts) -> tuple[EndpointSlice, list[Finding]]:
     """An EndpointSlice with the Service it belongs to."""
     service = (metadata.labels or {}).get(_SERVICE_LABEL, "")
-    generation, created = metadata.generation, metadata.creation_timestamp
-    row = EndpointSlice(key, generation, created, service, parts.address_type, parts.endpoints, parts.ports)
-    return row, []
+    generation, created = metadata.generation, metadata.created
+    # The API server takes any number here, and there is nothing behind those that are no port.
+    ports = tuple(port for port in parts.ports if port.port is None or 1 <= port.port <= 65535)
+    return EndpointSlice(key, generation, created, service, parts.address_type, parts.endpoints, ports), []
 
 
 def _keys(data: Mapping[str, str] | None, path: str) -> list[Finding]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct, inspect
 
-from trilithon.resources import rules_core, rules_filters, rules_gateway, rules_http
+from trilithon.resources import rules_core, rules_filters, rules_gateway, rules_http, rules_parameters, rules_service
 from trilithon.resources.documents import rendered
 from trilithon.resources.rule import Rule
 from trilithon.resources.wording import Finding
@@ -21,6 +21,8 @@ PART_RULES: Mapping[type[Struct], tuple[Rule, ...]] = {
     **rules_http.PART_RULES,
     **rules_filters.PART_RULES,
     **rules_core.PART_RULES,
+    **rules_service.PART_RULES,
+    **rules_parameters.PART_RULES,
 }
 # By struct and the field's name as written in documents.
 FIELD_RULES: Mapping[tuple[type[Struct], str], tuple[Rule, ...]] = {
@@ -28,6 +30,8 @@ FIELD_RULES: Mapping[tuple[type[Struct], str], tuple[Rule, ...]] = {
     **rules_http.FIELD_RULES,
     **rules_filters.FIELD_RULES,
     **rules_core.FIELD_RULES,
+    **rules_service.FIELD_RULES,
+    **rules_parameters.FIELD_RULES,
 }
 
 

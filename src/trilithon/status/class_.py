@@ -11,6 +11,7 @@ from trilithon.resources.gateways import GatewayClass
 from trilithon.resources.meta import Key
 from trilithon.status.conditions import Condition
 from trilithon.status.features import SUPPORTED_FEATURES
+from trilithon.status.supported_version import supported_version
 from trilithon.translate.classes import class_problems, is_ours
 
 
@@ -26,15 +27,16 @@ CLASS_STATUS: Table[Key, ClassStatus] = Table("class status")
 
 
 def class_status_of(settings: Settings, read: Read, class_: GatewayClass) -> ClassStatus | None:
-    """Accepted or not; None for a class of another controller, which is left alone."""
+    """Accepted or not, and whether the API's version is supported; None for a class of another controller."""
     if not is_ours(settings, class_):
         return None
-    problems = class_problems(class_)
+    problems = class_problems(read, class_)
     if problems:
         accepted = Condition("Accepted", "False", reason_of(problems[0]), problems[0].message, class_.generation)
     else:
         accepted = Condition("Accepted", "True", "Accepted", "The class is served by Trilithon", class_.generation)
-    return ClassStatus(class_.key, (accepted,), SUPPORTED_FEATURES)
+    version = supported_version(read, class_.generation)
+    return ClassStatus(class_.key, (accepted, version) if version else (accepted,), SUPPORTED_FEATURES)
 
 
 def rendered(status: ClassStatus) -> dict[str, object]:

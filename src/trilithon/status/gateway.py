@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from trilithon.incremental import Read, Table
+from trilithon.model.infrastructure import BoundAddress, GatewayAddresses
 from trilithon.model.listener import Listener, Listeners
 from trilithon.model.problem import condition_of, reason_of
 from trilithon.model.proxy import Proxy
 from trilithon.model.settings import Settings
-from trilithon.model.tables import PORTS, PROXIES
+from trilithon.model.tables import GATEWAY_ADDRESSES, PORTS, PROXIES
 from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.problem import Problem
 from trilithon.status.answers import is_behind, refusals
@@ -29,10 +30,13 @@ class ListenerStatus(Struct, frozen=True, gc=False):
 
 
 class GatewayStatus(Struct, frozen=True, gc=False):
-    """Gateway.status. ``problems`` are those that only the running Envoy can know (a port that cannot be bound)."""
+    """Gateway.status.
+
+    ``problems`` are those that only the surroundings know: a port that Envoy cannot bind, an address not assigned.
+    """
 
     key: Key
-    addresses: tuple[str, ...]
+    addresses: tuple[BoundAddress, ...]
     conditions: tuple[Condition, ...]
     listeners: tuple[ListenerStatus, ...]
     problems: tuple[Problem, ...] = ()
@@ -62,12 +66,13 @@ def gateway_status_of(settings: Settings, read: Read, listeners: Listeners) -> G
         )
         for item in listeners.items
     )
+    reached = read.one(GATEWAY_ADDRESSES, listeners.gateway) or GatewayAddresses(listeners.gateway, ())
     return GatewayStatus(
         key=listeners.gateway,
-        addresses=(settings.address,) if settings.shared_address else (),
-        conditions=_gateway_conditions(listeners, statuses, proxy, is_behind(proxy, wanted.values())),
+        addresses=reached.addresses,
+        conditions=_gateway_conditions(listeners, statuses, proxy, reached, is_behind(proxy, wanted.values())),
         listeners=statuses,
-        problems=tuple(problem for found in live.values() for problem in found),
+        problems=(*reached.problems, *(problem for found in live.values() for problem in found)),
     )
 
 
@@ -125,11 +130,12 @@ def _condition(type_: str, problems: Sequence[Problem], good: str, generation: i
 
 
 def _gateway_conditions(
-    listeners: Listeners, statuses: Sequence[ListenerStatus], proxy: Proxy, behind: bool
+    listeners: Listeners, statuses: Sequence[ListenerStatus], proxy: Proxy, reached: GatewayAddresses, behind: bool
 ) -> tuple[Condition, ...]:
     generation = listeners.generation
     own = [problem for problem in listeners.problems if condition_of(problem) == "Accepted"]
-    addresses = [problem for problem in listeners.problems if condition_of(problem) == "Programmed"]
+    known = (*listeners.problems, *reached.problems)
+    addresses = [problem for problem in known if condition_of(problem) == "Programmed"]
     accepted = _accepted(listeners, statuses, own)
     resolved = [status.name for status in statuses if not _is_true(status, "ResolvedRefs")]
     if resolved:
@@ -183,7 +189,7 @@ def _is_true(status: ListenerStatus, type_: str) -> bool:
 def rendered(status: GatewayStatus) -> dict[str, object]:
     """The status as it is written to a cluster."""
     return {
-        "addresses": [{"type": "IPAddress", "value": address} for address in status.addresses],
+        "addresses": [{"type": address.type, "value": address.value} for address in status.addresses],
         "conditions": [condition.rendered() for condition in status.conditions],
         "listeners": [
             {

@@ -37,7 +37,7 @@ ROUTE_PROBLEMS: Table[Key, Problems] = Table("route problems")
 
 def class_problems_of(settings: Settings, read: Read, class_: GatewayClass) -> Problems | None:
     """What is wrong with a class of ours."""
-    return _problems(class_.key, class_problems(class_) if is_ours(settings, class_) else ())
+    return _problems(class_.key, class_problems(read, class_) if is_ours(settings, class_) else ())
 
 
 def gateway_problems_of(settings: Settings, read: Read, gateway: Gateway) -> Problems | None:

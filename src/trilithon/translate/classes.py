@@ -7,21 +7,19 @@ from trilithon.model.gateway_mistakes import (
     CLASS_NOT_ACCEPTED,
     CLASS_NOT_FOUND,
     CLASS_OF_ANOTHER,
-    CLASS_PARAMETERS,
 )
 from trilithon.model.settings import Settings
 from trilithon.model.tables import CLASSES
 from trilithon.resources.gateways import Gateway, GatewayClass
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
+from trilithon.translate.parameters import class_parameters
 
 
-def class_problems(class_: GatewayClass) -> tuple[Problem, ...]:
+def class_problems(read: Read, class_: GatewayClass) -> tuple[Problem, ...]:
     """What is wrong with a class of ours; a class with a problem is not accepted and serves no Gateway."""
-    ref = class_.spec.parameters_ref
-    if ref is None:
-        return ()
-    return (CLASS_PARAMETERS.at(class_.key, "spec.parametersRef", kind=ref.kind, name=ref.name),)
+    parameters = class_parameters(read, class_)
+    return (parameters,) if isinstance(parameters, Problem) else ()
 
 
 def is_ours(settings: Settings, class_: GatewayClass) -> bool:
@@ -32,7 +30,7 @@ def is_ours(settings: Settings, class_: GatewayClass) -> bool:
 def our_gateway(settings: Settings, read: Read, gateway: Gateway) -> Gateway | None:
     """The Gateway itself when an accepted class of ours governs it, else None: it is somebody else's, or nobody's."""
     class_ = read.one(CLASSES, class_key(gateway))
-    if class_ is None or not is_ours(settings, class_) or class_problems(class_):
+    if class_ is None or not is_ours(settings, class_) or class_problems(read, class_):
         return None
     return gateway
 
@@ -64,6 +62,6 @@ def unserved(settings: Settings, read: Read, gateway: Gateway) -> Problem | None
         return None
     if class_ is None:
         return CLASS_NOT_FOUND.at(gateway.key, at, name=name)
-    if is_ours(settings, class_) and (problems := class_problems(class_)):
+    if is_ours(settings, class_) and (problems := class_problems(read, class_)):
         return CLASS_NOT_ACCEPTED.at(gateway.key, at, name=name, why=problems[0].message)
     return None

@@ -16,8 +16,11 @@ from trilithon.model.tables import CERTIFICATES
 from trilithon.resources.gateways import Gateway, GatewayListener
 from trilithon.resources.meta import GATEWAY_GROUP, Key, SecretObjectReference
 from trilithon.resources.problem import Problem
+from trilithon.translate.addresses import address_problems
 from trilithon.translate.certificates import secret_key, serves_name
+from trilithon.translate.infrastructure_keys import key_problems
 from trilithon.translate.isolation import told_apart
+from trilithon.translate.parameters import own_parameters
 from trilithon.translate.references import permitted
 from trilithon.translate.selectors import malformed
 
@@ -37,7 +40,7 @@ def own_listeners_of(settings: Settings, read: Read, gateway: Gateway) -> Listen
     """All listeners of a Gateway of ours, each with everything that is wrong with it whatever other Gateways want."""
     items = [_listener(settings, read, gateway, index) for index in range(len(gateway.spec.listeners))]
     items = [with_problems(item, _conflicts(item, items)) for item in items]
-    problems = tuple(_gateway_problems(settings, gateway))
+    problems = tuple(_gateway_problems(settings, read, gateway))
     if not can_serve(problems):
         # Refused as a whole: nothing of it is served, whatever its listeners say.
         items = [msgspec.structs.replace(item, serves=False) for item in items]
@@ -246,16 +249,13 @@ def names_of(listeners: Iterable[Listener]) -> str:
     return ", ".join(listener.key.name for listener in listeners)
 
 
-def _gateway_problems(settings: Settings, gateway: Gateway) -> Iterable[Problem]:
+def _gateway_problems(settings: Settings, read: Read, gateway: Gateway) -> Iterable[Problem]:
     spec, key = gateway.spec, gateway.key
-    for index, address in enumerate(spec.addresses):
-        at = f"spec.addresses[{index}]"
-        if address.type != "IPAddress":
-            yield mistakes.ADDRESS_TYPE_UNSUPPORTED.at(key, f"{at}.type", type=address.type)
-        elif address.value and address.value != settings.address:
-            yield mistakes.ADDRESS_NOT_USABLE.at(key, f"{at}.value", value=address.value, address=settings.address)
-    if spec.infrastructure is not None and (ref := spec.infrastructure.parameters_ref) is not None:
-        yield mistakes.GATEWAY_PARAMETERS.at(key, "spec.infrastructure.parametersRef", kind=ref.kind, name=ref.name)
+    yield from address_problems(settings, gateway)
+    parameters = own_parameters(read, gateway)
+    if isinstance(parameters, Problem):
+        yield parameters
+    yield from key_problems(gateway)
     if spec.tls is not None and spec.tls.backend is not None and spec.tls.backend.client_certificate_ref is not None:
         yield mistakes.BACKEND_CLIENT_CERTIFICATE_UNSUPPORTED.at(key, "spec.tls.backend.clientCertificateRef")
     if spec.allowed_listeners is not None and spec.allowed_listeners.namespaces.from_ != "None":

@@ -8,6 +8,7 @@ from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import
 from trilithon.incremental import Read
 from trilithon.model.listener import PortListeners
 from trilithon.model.settings import Settings
+from trilithon.model.tables import HOSTS
 from trilithon.xds.filter_chain import http_chain, https_chain
 from trilithon.xds.names import listener_name, route_table_name
 from trilithon.xds.resource import LISTENER, XdsResource
@@ -16,7 +17,7 @@ _BUFFER_BYTES = 32 << 10
 _HIGHEST_PORT = 65535
 
 
-def encode_envoy_listener(settings: Settings, _: Read, row: PortListeners) -> XdsResource | None:
+def encode_envoy_listener(settings: Settings, read: Read, row: PortListeners) -> XdsResource | None:
     """The Envoy listener of a port; None where no such port can be bound.
 
     HTTP listeners share one chain, where the Host header tells them apart; HTTPS listeners have one each, by SNI.
@@ -28,9 +29,10 @@ def encode_envoy_listener(settings: Settings, _: Read, row: PortListeners) -> Xd
     name = listener_name(row.port)
     target = EnvoyListener(name=name, stat_prefix=name)
     socket = target.address.socket_address
-    socket.address, socket.port_value = settings.address, bound
+    host = read.one(HOSTS, row.port.gateway)
+    socket.address, socket.port_value = host.address if host is not None else settings.address, bound
     # The any address of IPv6 serves IPv4 as well.
-    socket.ipv4_compat = settings.address == "::"
+    socket.ipv4_compat = socket.address == "::"
     # With SO_REUSEPORT two processes could bind one port without an error, and each would get some of the connections.
     target.enable_reuse_port.value = False
     # What a connection may hold in each direction; Envoy's 1 MiB would be 10 GiB for 10,000 slow clients.

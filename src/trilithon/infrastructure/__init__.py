@@ -1,0 +1,1 @@
+"""What runs a Gateway, as data: the objects that are generated for it."""
