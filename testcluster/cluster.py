@@ -170,6 +170,8 @@ class Cluster:
     def compact(self) -> None:
         """Make every version of an object but the last unknown: a watch from an older one is answered by 410."""
         faults.compact(self.layout)
+        # It remembers some versions itself. It is killed because it takes ten seconds to part from its watchers.
+        self.kill("kube-apiserver")
         self.restart("kube-apiserver")
 
     def wait_for(self, what: str, look: Callable[[], T | None], seconds: float = 30.0) -> T:

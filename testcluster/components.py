@@ -79,7 +79,7 @@ def write_files(layout: Layout) -> None:
     _write(layout.kubeconfig, kubeconfig(layout, token_of(layout.pki, ADMIN)))
     _write(_audit_policy(layout), POLICY)
     _write(_proxy_config(layout), _proxy_configuration(layout))
-    _write(layout.kubelet_config, _kubelet_configuration(layout))
+    _kubelet_configuration(layout).write(layout.kubelet_config)
     _corefile(layout).write_text(_dns_configuration(layout), encoding="utf-8")
     search = " ".join(f"{prefix}{DNS_DOMAIN}" for prefix in ("svc.", ""))
     layout.resolv_conf.write_text(f"nameserver {DNS_ADDRESS}\nsearch {search}\noptions ndots:5\n", encoding="utf-8")
@@ -219,6 +219,7 @@ def _proxy_configuration(layout: Layout) -> dict[str, Any]:
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
         "hostnameOverride": NODE,
+        "bindAddress": str(NODE_ADDRESS),
         "clientConnection": {
             "kubeconfig": str(component_kubeconfig(layout, "kube-proxy")),
             "qps": 500,
@@ -228,6 +229,7 @@ def _proxy_configuration(layout: Layout) -> dict[str, Any]:
         "clusterCIDR": str(POD_NETWORK),
         "healthzBindAddress": f"127.0.0.1:{PROXY_HEALTH_PORT}",
         "metricsBindAddress": "127.0.0.1:10249",
+        "nodePortAddresses": ["primary"],
         # Those limits are the whole machine's.
         "conntrack": {"maxPerCore": 0},
         "nftables": {"minSyncPeriod": "0s", "syncPeriod": "30s"},
@@ -312,5 +314,5 @@ def _corefile(layout: Layout) -> Path:
 
 def _write(path: Path, content: object) -> None:
     fresh = path.with_name(f".{path.name}")
-    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(content, enc_hook=str)))
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(content)))
     fresh.rename(path)

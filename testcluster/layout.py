@@ -142,3 +142,12 @@ class KubeletConfig(msgspec.Struct, frozen=True, kw_only=True):
     backend_port: int
     version: str
     """What the node says its kubelet's version is."""
+
+    @classmethod
+    def read(cls, path: Path) -> KubeletConfig:
+        """The content of a file that ``write`` wrote."""
+        return msgspec.json.decode(path.read_bytes(), type=cls, dec_hook=lambda kind, text: kind(text))
+
+    def write(self, path: Path) -> None:
+        """Write it, for ``read``."""
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(self, enc_hook=str)))

@@ -7,8 +7,6 @@ import signal
 import sys
 from pathlib import Path
 
-import msgspec
-
 from testcluster.kubelet.agent import run
 from testcluster.layout import KubeletConfig
 
@@ -23,4 +21,4 @@ async def _main(config: KubeletConfig) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m testcluster.kubelet CONFIG")
-    asyncio.run(_main(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=KubeletConfig)))
+    asyncio.run(_main(KubeletConfig.read(Path(sys.argv[1]))))
