@@ -18,7 +18,7 @@ class Finalizers:
     """Puts the finalizer on and takes it off; the finalizers of others stay as they are, in their order."""
 
     def __init__(self, client: Client, leads: Callable[[], bool], on_trouble: Callable[[str], None]) -> None:
-        self._writes: ObjectWrites[bool] = ObjectWrites(_decide, nothing=False)
+        self._writes: ObjectWrites[bool] = ObjectWrites(decide, nothing=False)
         self._writer = ObjectWriter(client, self._writes, leads, on_trouble)
 
     def stored(self, key: Key, stored: Stored | None) -> None:
@@ -41,7 +41,9 @@ class Finalizers:
         await self._writer.run()
 
 
-def _decide(stored: Stored, is_used: bool) -> Decision:
+def decide(stored: Stored, is_used: bool) -> Decision:
+    """The finalizers that a GatewayClass is to have, if they are not those that it has."""
+    if is_used == (FINALIZER in stored.finalizers):
+        return Decision({})
     others = [name for name in stored.finalizers if name != FINALIZER]
-    wanted = [*stored.finalizers] if is_used and FINALIZER in stored.finalizers else others + [FINALIZER] * is_used
-    return Decision({"metadata": {"finalizers": wanted}} if wanted != [*stored.finalizers] else {})
+    return Decision({"metadata": {"finalizers": [*others, FINALIZER] if is_used else others}})
