@@ -1,8 +1,7 @@
 """Brings a parsed document into the plain form that decoding works on, within limits of depth and size.
 
 The form is what an API server would have received as JSON: mappings with text keys, lists, text, numbers, true
-and false. Fields set to null are left out, as the API server drops them from its custom resources before it
-validates.
+false and null.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class _Walk:
         found: dict[str, Any] = {}
         for written, item in value.items():
             name = written if type(written) is str else self._name(written, path)
-            if name is None or item is None:
+            if name is None:
                 continue
             if name is not written and name in found:
                 self.findings.append(Finding("DuplicateName", rendered((path, name)), "the field is there twice"))

@@ -6,7 +6,9 @@ Each function takes the key, the metadata and the typed top-level fields, and re
 from __future__ import annotations
 
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+import msgspec
 
 from trilithon.resources.core import Bytes, ConfigMap, EndpointSlice, Namespace, Secret, Service
 from trilithon.resources.meta import Key
@@ -27,7 +29,15 @@ MAX_DATA = 2**20
 _MANAGER_LABEL = "app.kubernetes.io/managed-by"
 _NAME_LABEL = "kubernetes.io/metadata.name"
 _SERVICE_LABEL = "kubernetes.io/service-name"
-_TLS_KEYS = ("tls.crt", "tls.key")
+# Type -> the keys that a Secret of it needs.
+_KEYS = {
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+}
+_LOGIN_TYPE, _LOGIN_KEYS = "kubernetes.io/basic-auth", ("username", "password")
+_ACCOUNT_TYPE, _ACCOUNT = "kubernetes.io/service-account-token", "kubernetes.io/service-account.name"
 
 
 def service(key: Key, metadata: ObjectMeta, parts: ServiceParts) -> tuple[Service, list[Finding]]:
@@ -47,19 +57,36 @@ def secret(key: Key, metadata: ObjectMeta, parts: SecretParts) -> tuple[Secret, 
         except ValueError:
             hint = "put plain text under stringData"
             found.append(Finding("InvalidValue", f".data[{printable(name)}]", "the value is not base64", hint))
-    written = {*(parts.data or {}), *(parts.string_data or {})}
     # A value there wins over the same key in data.
     for name, text in (parts.string_data or {}).items():
         data[name] = text.encode("utf-8", "replace")
-    if parts.type == "kubernetes.io/tls":
-        found += [
-            Finding("MissingField", f".data[{name}]", "a Secret of type kubernetes.io/tls needs it")
-            for name in _TLS_KEYS
-            if name not in written
-        ]
+    found += _of_type(parts, data, metadata)
     found += _size(sum(map(len, data.values())))
     values = tuple((name, Bytes(value)) for name, value in sorted(data.items()))
     return Secret(key, metadata.generation, metadata.created, parts.type or "Opaque", values), found
+
+
+def _of_type(parts: SecretParts, data: Mapping[str, bytes], metadata: ObjectMeta) -> Iterator[Finding]:
+    """What the Secret's type asks for and the Secret has not."""
+    written = {*(parts.data or {}), *(parts.string_data or {})}
+    for name in _KEYS.get(parts.type, ()):
+        if name not in written:
+            yield Finding("MissingField", f".data[{name}]", f"a Secret of type {parts.type} needs it")
+        elif name.startswith(".docker") and not _is_json_object(data.get(name, b"")):
+            yield Finding("InvalidValue", f".data[{name}]", "the value is not a JSON object")
+    if parts.type == _LOGIN_TYPE and not written.intersection(_LOGIN_KEYS):
+        message = f"a Secret of type {parts.type} needs {' or '.join(_LOGIN_KEYS)}"
+        yield Finding("MissingField", f".data[{_LOGIN_KEYS[0]}]", message)
+    if parts.type == _ACCOUNT_TYPE and not (metadata.annotations or {}).get(_ACCOUNT):
+        message = f"a Secret of type {parts.type} names its service account here"
+        yield Finding("MissingField", f".metadata.annotations[{_ACCOUNT}]", message)
+
+
+def _is_json_object(text: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(text), (dict, type(None)))
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def config_map(key: Key, metadata: ObjectMeta, parts: ConfigMapParts) -> tuple[ConfigMap, list[Finding]]:

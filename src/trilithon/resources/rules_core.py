@@ -1,7 +1,7 @@
-"""The rules of core kinds and of Backend that span several fields, or that no pattern can say.
+"""The rules of EndpointSlice, Namespace and Backend that span several fields, or that no pattern can say.
 
-For the core kinds these are the rules of the API server that matter for routing. One is left out on purpose:
-EndpointSlices may hold loopback addresses here, because files may name a server on the same machine.
+One rule of the API server is left out on purpose: EndpointSlices may hold loopback addresses here, because files may
+name a server on the same machine.
 """
 
 from __future__ import annotations
@@ -17,51 +17,20 @@ from trilithon.resources.core import (
     BackendSpec,
     HostnameEndpoint,
     IPEndpoint,
-    ServicePort,
-    ServiceSpec,
-    SlicePort,
     UnixEndpoint,
 )
-from trilithon.resources.names import is_dns_label, is_domain
-from trilithon.resources.parts import EndpointSliceParts
-from trilithon.resources.rule import Rule
+from trilithon.resources.metadata import check_finalizers
+from trilithon.resources.names import is_dns_label, is_domain, qualified_name_problem
+from trilithon.resources.rule import Rule, repeated
 from trilithon.resources.wording import Finding, quoted
+from trilithon.resources.written import WrittenNamespaceSpec, WrittenSliceParts, WrittenSlicePort
 
 # What sockaddr_un of the kernel holds besides the closing zero byte.
 MAX_SOCKET_PATH = 107
 
 
-# --- Service ----------------------------------------------------------------------------------------------------------
-def service_has_ports(spec: ServiceSpec) -> Sequence[Finding]:
-    """Only a headless Service, and one of type ExternalName, can do without ports."""
-    if spec.ports or spec.cluster_ip == "None" or spec.type == "ExternalName":
-        return ()
-    return (Finding("MissingField", ".ports", "is required"),)
-
-
-def external_name_is_a_hostname(spec: ServiceSpec) -> Sequence[Finding]:
-    """Type ExternalName needs a DNS name, which may end with a dot."""
-    if spec.type != "ExternalName":
-        return ()
-    if not spec.external_name:
-        return (Finding("MissingField", ".externalName", "a Service of type ExternalName needs externalName"),)
-    if is_domain(spec.external_name.removesuffix(".")):
-        return ()
-    return (Finding("InvalidValue", ".externalName", f"{quoted(spec.external_name)} is not a DNS name in lower case"),)
-
-
-def ports_have_names(ports: tuple[ServicePort, ...]) -> Sequence[Finding]:
-    """Every port of several needs a name."""
-    if len(ports) < 2:
-        return ()
-    return [
-        Finding("MissingField", f"[{index}].name", "a Service with several ports needs a name for each")
-        for index, port in enumerate(ports)
-        if not port.name
-    ]
-
-
-def port_names_are_labels(ports: tuple[ServicePort | SlicePort, ...]) -> Sequence[Finding]:
+# --- EndpointSlice ----------------------------------------------------------------------------------------------------
+def port_names_are_labels(ports: tuple[WrittenSlicePort, ...]) -> Sequence[Finding]:
     """A port's name is a DNS label."""
     return [
         Finding(
@@ -72,43 +41,29 @@ def port_names_are_labels(ports: tuple[ServicePort | SlicePort, ...]) -> Sequenc
     ]
 
 
-def service_port_names_differ(ports: tuple[ServicePort, ...]) -> Sequence[Finding]:
-    """No two ports have one name."""
-    return _names_differ([port.name or None for port in ports])
-
-
-def slice_port_names_differ(ports: tuple[SlicePort, ...]) -> Sequence[Finding]:
+def port_names_differ(ports: tuple[WrittenSlicePort, ...]) -> Sequence[Finding]:
     """No two ports have one name; no name is a name here."""
-    return _names_differ([port.name or "" for port in ports])
+    return repeated((port.name or "" for port in ports), "port name", ".name") if len(ports) > 1 else ()
 
 
-def _names_differ(names: list[str | None]) -> Sequence[Finding]:
-    first: dict[str, int] = {}
-    found = []
-    for index, name in enumerate(names):
-        if name is not None and first.setdefault(name, index) != index:
-            message = f"the port name {quoted(name)} is already that of entry [{first[name]}]"
-            found.append(Finding("DuplicateName", f"[{index}].name", message))
-    return found
+def ports_are_ports(port: WrittenSlicePort) -> Sequence[Finding]:
+    """The API server takes any number, but there is nothing behind one that is no port."""
+    if port.port is None or 1 <= port.port <= 65535:
+        return ()
+    message = f"the number {port.port} is not between 1 and 65535, so this port has no effect"
+    return (Finding("InvalidValue", ".port", message, severity="warning"),)
 
 
-def ports_differ(ports: tuple[ServicePort, ...]) -> Sequence[Finding]:
-    """No two ports of a Service have one number and protocol."""
-    first: dict[tuple[int, str], int] = {}
-    found = []
-    for index, port in enumerate(ports):
-        earlier = first.setdefault((port.port, port.protocol), index)
-        if earlier != index:
-            message = f"port {port.port}/{port.protocol} is already that of entry [{earlier}]"
-            found.append(Finding("DuplicateName", f"[{index}].port", message))
-    return found
+def app_protocol_is_a_name(port: WrittenSlicePort) -> Sequence[Finding]:
+    """The application protocol is a word, or a name with a domain."""
+    problem = qualified_name_problem(port.app_protocol) if port.app_protocol is not None else ""
+    return (Finding("InvalidValue", ".appProtocol", problem),) if problem else ()
 
 
-# --- EndpointSlice ----------------------------------------------------------------------------------------------------
 _VERSIONS: Mapping[str, Literal[4, 6]] = {"IPv4": 4, "IPv6": 6}
 
 
-def addresses_fit_their_type(body: EndpointSliceParts) -> Sequence[Finding]:
+def addresses_fit_their_type(body: WrittenSliceParts) -> Sequence[Finding]:
     """Each address is of the slice's addressType."""
     version = _VERSIONS.get(body.address_type)
     found = []
@@ -119,6 +74,12 @@ def addresses_fit_their_type(body: EndpointSliceParts) -> Sequence[Finding]:
                 path = f".endpoints[{index}].addresses[{place}]"
                 found.append(Finding("InvalidValue", path, f"{quoted(address)} is not {what}"))
     return found
+
+
+# --- Namespace --------------------------------------------------------------------------------------------------------
+def finalizers_are_names(finalizers: tuple[str, ...]) -> Sequence[Finding]:
+    """Each is a name with a domain, or one of Kubernetes itself."""
+    return list(check_finalizers(finalizers, is_custom=False))
 
 
 # --- Backend ----------------------------------------------------------------------------------------------------------
@@ -174,15 +135,15 @@ def endpoints_are_found_one_way(endpoints: tuple[BackendEndpoint, ...]) -> Seque
 
 
 PART_RULES: Mapping[type[Struct], tuple[Rule, ...]] = {
-    ServiceSpec: (service_has_ports, external_name_is_a_hostname),
-    EndpointSliceParts: (addresses_fit_their_type,),
+    WrittenSliceParts: (addresses_fit_their_type,),
+    WrittenSlicePort: (ports_are_ports, app_protocol_is_a_name),
     BackendEndpoint: (endpoint_is_one_thing,),
     IPEndpoint: (ip_is_an_ip,),
     HostnameEndpoint: (hostname_is_a_name,),
     UnixEndpoint: (socket_path_fits,),
 }
 FIELD_RULES: Mapping[tuple[type[Struct], str], tuple[Rule, ...]] = {
-    (ServiceSpec, "ports"): (ports_have_names, port_names_are_labels, service_port_names_differ, ports_differ),
-    (EndpointSliceParts, "ports"): (port_names_are_labels, slice_port_names_differ),
+    (WrittenNamespaceSpec, "finalizers"): (finalizers_are_names,),
+    (WrittenSliceParts, "ports"): (port_names_are_labels, port_names_differ),
     (BackendSpec, "endpoints"): (endpoints_are_found_one_way,),
 }

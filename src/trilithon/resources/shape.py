@@ -39,12 +39,15 @@ class Examined(Struct, frozen=True):
     sound: tuple[Sound, ...]
 
 
-def examine(value: Any, expected: type[Struct], path: str, *, secret: bool = False) -> Examined:
-    """Every mistake in a value of plain form. Unknown fields are taken out of it (``value`` itself is changed).
+def examine(
+    value: Any, expected: type[Struct], path: str, *, secret: bool = False, nulls_are_zero: bool = False
+) -> Examined:
+    """Every mistake in a value of plain form. Unknown fields and nulls are taken out of it (``value`` is changed).
 
-    ``secret`` keeps all values out of the messages.
+    ``secret`` keeps all values out of the messages. ``nulls_are_zero`` is for metadata and the kinds of Kubernetes
+    itself, where a null entry of a list or a table is an empty text, zero or nothing.
     """
-    walk = _Walk(secret)
+    walk = _Walk(secret, nulls_are_zero)
     walk.value(value, _type_info(expected), path)
     return Examined(tuple(walk.findings), tuple(walk.sound))
 
@@ -61,8 +64,9 @@ def _type_info(expected: type[Struct]) -> inspect.Type:
 class _Walk:
     """Each method returns whether the value fits."""
 
-    def __init__(self, secret: bool) -> None:
+    def __init__(self, secret: bool, nulls_are_zero: bool) -> None:
         self.secret = secret
+        self.nulls_are_zero = nulls_are_zero
         self.findings: list[Finding] = []
         self.sound: list[Sound] = []
 
@@ -108,11 +112,13 @@ class _Walk:
         return self._say("WrongType", path, f"expected {expected}, got {got}", hint)
 
     def _union(self, value: Any, expected: inspect.UnionType, path: str) -> bool:
-        """Types here are X | None, where an absent field is the only None, or several choices of text."""
+        """Types here are X | None, where an absent field is the only None, choices of text, or a number or text."""
         kinds = [kind for kind in expected.types if not isinstance(kind, inspect.NoneType)]
         if all(isinstance(kind, inspect.LiteralType) for kind in kinds):
             values = [value for kind in kinds if isinstance(kind, inspect.LiteralType) for value in kind.values]
             return self._choice(value, values, path)
+        if isinstance(value, str):
+            kinds.sort(key=lambda kind: not isinstance(kind, inspect.StrType))
         return self.value(value, kinds[0], path)
 
     def _choice(self, value: Any, choices: Iterable[str | int | bool | None], path: str) -> bool:
@@ -162,6 +168,7 @@ class _Walk:
     def _list(self, value: Any, expected: inspect.VarTupleType, path: str) -> bool:
         if not isinstance(value, list):
             return self._wrong_type(value, "a list", path)
+        self._fill_nulls(value, enumerate(value), expected.item_type)
         fits = self._size(value, expected, path)
         # Entries beyond the limit are not read: the list is refused anyway, and it can be as long as a document.
         entries = value[: expected.max_length] if expected.max_length is not None else value
@@ -176,6 +183,8 @@ class _Walk:
     def _mapping(self, value: Any, expected: inspect.DictType, path: str) -> bool:
         if not isinstance(value, dict):
             return self._wrong_type(value, "a mapping", path)
+        self._fill_nulls(value, value.items(), expected.value_type)
+        _drop_nulls(value)
         fits = self._size(value, expected, path)
         entries = list(value.items())[: expected.max_length] if expected.max_length is not None else value.items()
         # Each is looked at, also after a mistake.
@@ -186,6 +195,7 @@ class _Walk:
         if not isinstance(value, dict):
             return self._wrong_type(value, "a mapping", path)
         self._unknown(value, expected, path)
+        _drop_nulls(value)
         fits = True
         good: list[Sound] = []
         for field in expected.fields:
@@ -201,6 +211,11 @@ class _Walk:
             self.sound += good
         return fits
 
+    def _fill_nulls(self, holder: Any, entries: Iterable[tuple[Any, Any]], expected: inspect.Type) -> None:
+        if self.nulls_are_zero:
+            for key in [key for key, entry in entries if entry is None]:
+                holder[key] = _zero(expected)
+
     def _unknown(self, value: dict[str, Any], expected: inspect.StructType, path: str) -> None:
         names = [field.encode_name for field in expected.fields]
         for name in [name for name in value if name not in names]:
@@ -215,6 +230,25 @@ def unknown_field(name: str, known: Iterable[str], path: str) -> Finding:
     """The warning that a field does not exist: it is left out, as an API server leaves it out."""
     at = join(path, f".{_step(name)}")
     return Finding("UnknownField", at, "there is no such field, so it has no effect", meant(name, known), "warning")
+
+
+def _drop_nulls(value: dict[str, Any]) -> None:
+    for name in [name for name, entry in value.items() if entry is None]:
+        del value[name]
+
+
+def _zero(expected: inspect.Type) -> Any:
+    match expected:
+        case inspect.Metadata():
+            return _zero(expected.type)
+        case inspect.StructType() | inspect.DictType():
+            return {}
+        case inspect.StrType() | inspect.LiteralType():
+            return ""
+        case inspect.IntType():
+            return 0
+        case _:
+            return None
 
 
 def _step(name: str) -> str:

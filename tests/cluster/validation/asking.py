@@ -113,7 +113,7 @@ class Server:
 
     async def _send(self, method: str, path: str, document: object = None) -> tuple[int, Any, Sequence[str]]:
         assert self._session is not None
-        body = msgspec.json.encode(document) if document is not None else None
+        body = msgspec.json.encode(_as_json(document)) if document is not None else None
         headers = {"Content-Type": "application/json"} if body is not None else {}
         async with self._session.request(
             method, self._config.server + path, data=body, headers=headers, ssl=self._tls or False
@@ -124,6 +124,15 @@ class Server:
             except msgspec.DecodeError:
                 decoded = {"message": answered.decode("utf-8", "replace")}
             return response.status, decoded, response.headers.getall("Warning", [])
+
+
+def _as_json(value: Any) -> Any:
+    """The document as kubectl sends what it reads from YAML: a whole number is written without a fraction."""
+    if isinstance(value, dict):
+        return {name: _as_json(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_as_json(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _unquoted(text: str) -> str:
