@@ -79,7 +79,7 @@ class Writing(RuleBasedStateMachine):
         self.now = 0.0
         self.jobs: list[Job] = []
         self.wanted: dict[Key, str | None] = {}
-        self.written_at: dict[Key, float] = {}
+        self.written_at: dict[str, float] = {}
         self.uids = 0
 
     def want(self, key: Key) -> None:
@@ -156,9 +156,9 @@ class Writing(RuleBasedStateMachine):
                 error = refusal
             else:
                 if isinstance(job, Write):
-                    last = self.written_at.get(job.key, float("-inf"))
+                    last = self.written_at.get(stored.uid, float("-inf"))
                     assert self.now - last >= NEWS_SECONDS - 1e-9, "not too often"
-                    self.written_at[job.key] = self.now
+                    self.written_at[stored.uid] = self.now
                 if fate == "lost after":
                     error = Unreachable("reset")
         if error is not None:

@@ -79,7 +79,6 @@ class _Object(Generic[Wish]):
         "backoff",
         "box",
         "conflicts",
-        "is_busy",
         "is_ready",
         "is_touched",
         "must_read",
@@ -97,7 +96,6 @@ class _Object(Generic[Wish]):
         self.stored: Stored | None = None
         self.box: _Box[Wish] | None = None
         self.is_ready = False
-        self.is_busy = False
         # Something happened while it was busy.
         self.is_touched = False
         # The wish of the last write.
@@ -131,6 +129,7 @@ class ObjectWrites(Generic[Wish]):
         self._objects: dict[Key, _Object[Wish]] = {}
         self._ready: deque[Key] = deque()
         self._timers: list[tuple[float, Key]] = []
+        self._busy: set[Key] = set()
         # For objects that nobody spoke of; None: not known yet.
         self._otherwise: _Box[Wish] | None = None
         # When the API server as a whole is away, one of us asks, not everyone.
@@ -174,9 +173,9 @@ class ObjectWrites(Generic[Wish]):
     def start_over(self) -> None:
         """Whoever worked for us is gone, with everything that was under way."""
         for key, known in self._objects.items():
-            if known.is_busy:
-                known.is_busy, known.must_read = False, True
-            self._touch(key, known)
+            known.must_read |= key in self._busy
+        self._busy.clear()
+        self.look_again()
 
     # What to do
 
@@ -196,9 +195,13 @@ class ObjectWrites(Generic[Wish]):
             if known is None or not known.is_ready:
                 continue
             known.is_ready = False
-            if not known.is_busy and (job := self._look(key, known, now)) is not None:
-                known.is_busy, known.is_touched = True, False
+            if key not in self._busy and (job := self._look(key, known, now)) is not None:
+                self._busy.add(key)
+                known.is_touched = False
                 return job
+        if not (self._ready or self._timers or self._busy):
+            # Nobody is left who could notice that the API server is back.
+            self._server_trouble = ""
         return None
 
     def wake_at(self, now: float) -> float | None:
@@ -259,11 +262,9 @@ class ObjectWrites(Generic[Wish]):
 
     def read(self, key: Key, stored: Stored) -> None:
         """The object was read."""
-        known = self._objects.get(key)
-        if known is None:
-            return
+        known = self._ended(key)
         self._succeeded()
-        known.is_busy = known.must_read = False
+        known.must_read = False
         # Even if it seems older: it was asked for because what we knew was not right.
         if known.stored is None or known.stored.uid != stored.uid or not _is_newer(known.stored, stored):
             known.stored = stored
@@ -271,13 +272,10 @@ class ObjectWrites(Generic[Wish]):
 
     def written(self, key: Key, stored: Stored, now: float) -> None:
         """The object was written, and this is how it was stored."""
-        known = self._objects.get(key)
-        if known is None:
-            return
+        known = self._ended(key)
         self._succeeded()
         known.backoff.reset()
-        known.is_busy, known.conflicts = False, 0
-        known.written_at = now
+        known.written_at, known.conflicts = now, 0
         self._tell(key, known.remark)
         if known.sent is not None:
             # Also where the server keeps less than it was sent: asking it again would change nothing.
@@ -290,10 +288,7 @@ class ObjectWrites(Generic[Wish]):
 
     def failed(self, key: Key, error: KubeError, now: float) -> None:
         """The job failed."""
-        known = self._objects.get(key)
-        if known is None:
-            return
-        known.is_busy = False
+        known = self._ended(key)
         if isinstance(error, ApiError) and error.status in (404, 409):
             self._succeeded()
             self._outrun(known, error, now)
@@ -330,6 +325,11 @@ class ObjectWrites(Generic[Wish]):
 
     # Bookkeeping
 
+    def _ended(self, key: Key) -> _Object[Wish]:
+        # What is busy is not dropped.
+        self._busy.discard(key)
+        return self._objects[key]
+
     def _object(self, key: Key) -> _Object[Wish]:
         known = self._objects.get(key)
         if known is None:
@@ -340,11 +340,11 @@ class ObjectWrites(Generic[Wish]):
         if known.stored is not None:
             return
         self._troubles.pop(key, None)
-        if not known.is_busy and known.box in (None, self._nothing):
+        if key not in self._busy and known.box in (None, self._nothing):
             del self._objects[key]
 
     def _touch(self, key: Key, known: _Object[Wish]) -> None:
-        if known.is_busy:
+        if key in self._busy:
             known.is_touched = True
         elif not known.is_ready:
             known.is_ready = True
