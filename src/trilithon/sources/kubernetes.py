@@ -137,7 +137,7 @@ class KubernetesSource:
         if kind is None:
             return self._definitions
         if each.is_named_only:
-            return NamedObjects(each.name, self._state, self._read, self._reads.outdate)
+            return NamedObjects(each.name, self._state, self._reads)
         return WholeObjects(each, kind, self._state, self._troubles)
 
     async def _watch(self, view: View) -> None:
@@ -156,6 +156,8 @@ class KubernetesSource:
         slice_ends = time.monotonic() + SLICE_SECONDS
         async with aclosing(watch.events()) as events:
             async for event in events:
+                if view.is_outdated:
+                    return
                 now = time.monotonic()
                 view.hear(event, now)
                 if not isinstance(event, Upsert):

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
+
+import msgspec
 
 from trilithon.kube.backoff import Backoff
 from trilithon.kube.errors import ApiError, KubeError
-from trilithon.kube.objects import ObjectPath
+from trilithon.kube.objects import ObjectHead, ObjectPath
 from trilithon.kube.transport import Request, Transport
 from trilithon.resources.meta import Key
 from trilithon.sources.kubernetes_kinds import NAMED
 
 # At once; whoever names hundreds of Secrets does not crowd out anybody else.
 CONCURRENCY = 16
+
+_HEAD = msgspec.json.Decoder(ObjectHead)
 
 
 class Reader(Protocol):
@@ -37,22 +42,35 @@ class NamedReads:
         self._is_wanted = is_wanted
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._reading: dict[Key, asyncio.Task[None]] = {}
-        self._outdated: set[Key] = set()
+        # The resource version that was read last, and the one that a reading under way must bring at least.
+        self._versions: dict[Key, float] = {}
+        self._needed: dict[Key, float] = {}
         # Those that failed and wait for their next attempt, which a new wish to read brings forward.
         self._pausing: dict[Key, asyncio.Event] = {}
 
     def read(self, key: Key) -> None:
         """Read it; what a reading under way brings may be older than this, and does not count."""
-        self._outdated.add(key)
-        if key in self._pausing:
-            self._pausing[key].set()
-        if key not in self._reading:
-            self._reading[key] = asyncio.create_task(self._read(key), name=f"read {key}")
+        self._require(key, inf)
 
-    def outdate(self, key: Key) -> None:
-        """What a reading under way brings does not count."""
+    def changed(self, key: Key, version: str) -> None:
+        """It has this resource version now: read it, unless that was read already."""
+        needed = int(version) if version.isdecimal() else inf
+        if self._versions.get(key, -inf) < needed:
+            self._require(key, needed)
+
+    def gone(self, key: Key) -> None:
+        """It was deleted: what a reading under way brings does not count."""
+        self._versions.pop(key, None)
         if key in self._reading:
-            self._outdated.add(key)
+            self._needed[key] = inf
+
+    def _require(self, key: Key, needed: float) -> None:
+        if key in self._reading:
+            self._needed[key] = max(needed, self._needed.get(key, -inf))
+            if key in self._pausing:
+                self._pausing[key].set()
+        else:
+            self._reading[key] = asyncio.create_task(self._read(key), name=f"read {key}")
 
     async def close(self) -> None:
         """End all readings."""
@@ -68,15 +86,16 @@ class NamedReads:
         finally:
             # From here on there is no waiting, so that no wish to read again can be lost.
             del self._reading[key]
-            self._outdated.discard(key)
+            self._needed.pop(key, None)
+        self._versions[key] = _version(found)
         self._reader.was_read(key, found)
 
     async def _latest(self, key: Key) -> bytes | None:
-        """The object as it is when nothing has been said of it since it was asked for; None where there is none."""
+        """The object as it is, and not older than what was said of it meanwhile; None where there is none."""
         backoff = Backoff(random.Random())  # noqa: S311 - nothing secret is drawn
         path = ObjectPath(NAMED[key.kind], key.name, key.namespace).path()
         while self._is_wanted(key):
-            self._outdated.discard(key)
+            self._needed.pop(key, None)
             try:
                 async with self._slots:
                     found: bytes | None = await self._transport.fetch(Request(path=path))
@@ -86,7 +105,7 @@ class NamedReads:
                     await self._pause(key, backoff.failed(error.retry_after if isinstance(error, ApiError) else None))
                     continue
                 found = None
-            if key not in self._outdated:
+            if key not in self._needed or _version(found) >= self._needed[key]:
                 return found
         return None
 
@@ -99,3 +118,14 @@ class NamedReads:
             return
         finally:
             del self._pausing[key]
+
+
+def _version(written: bytes | None) -> float:
+    """The resource version of an object; of none, and where it cannot be told, it is older than any."""
+    if written is None:
+        return -inf
+    try:
+        version = _HEAD.decode(written).metadata.resource_version
+    except msgspec.MsgspecError:
+        return -inf
+    return int(version) if version.isdecimal() else -inf

@@ -5,14 +5,13 @@ No IO: time is an argument. A view is one watch; what it does with an object dep
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from trilithon.kube.events import Degraded, Delete, Event, Found, Gone, Missing, Restored, Synced, Undecodable, Upsert
-from trilithon.kube.objects import ApiKind, ObjectName, ObjectPath
+from trilithon.kube.objects import ApiKind, ObjectHead, ObjectName, ObjectPath
 from trilithon.model.api_version import BUNDLE_VERSION, CHANNEL, ApiVersion
 from trilithon.model.stored import Stored
 from trilithon.resources.kinds import Kind
@@ -20,11 +19,14 @@ from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.problem import Problem
 from trilithon.resources.stored import ObjectReader, StoredObject
 from trilithon.sources.kubernetes_kinds import CRD, WatchedKind
+from trilithon.sources.kubernetes_reads import NamedReads
 from trilithon.sources.kubernetes_state import ClusterState
 from trilithon.sources.kubernetes_trouble import Troubles, kind_problem
 
 # An API server that has just started may not serve yet what custom resource definitions say.
 MISSING_SECONDS = 20.0
+
+_HEAD = msgspec.json.Decoder(ObjectHead)
 
 
 class Holder(Protocol):
@@ -85,27 +87,25 @@ def _stored(api_kind: ApiKind, name: ObjectName, value: StoredObject) -> Stored:
 class NamedObjects:
     """Secrets or ConfigMaps, of which the watch sees only the metadata: those that are named are read anew."""
 
-    def __init__(
-        self, kind: str, state: ClusterState, read: Callable[[Key], None], outdate: Callable[[Key], None]
-    ) -> None:
+    def __init__(self, kind: str, state: ClusterState, reads: NamedReads) -> None:
         self._kind = kind
         self._state = state
-        self._read = read
-        self._outdate = outdate
+        self._reads = reads
 
-    def decode(self, _written: msgspec.Raw, /) -> None:
-        """That there is such an object is all that matters."""
+    def decode(self, written: msgspec.Raw, /) -> str:
+        """The resource version is all that matters."""
+        return _HEAD.decode(written).metadata.resource_version
 
-    def upsert(self, _api_kind: ApiKind | None, name: ObjectName, _value: None, _now: float) -> None:
+    def upsert(self, _api_kind: ApiKind | None, name: ObjectName, value: str, _now: float) -> None:
         """An object has changed."""
         key = Key(self._kind, name.namespace, name.name)
         if self._state.is_named(key):
-            self._read(key)
+            self._reads.changed(key, value)
 
     def delete(self, name: ObjectName, now: float) -> None:
         """An object is gone, and what it held is withdrawn at once."""
         key = Key(self._kind, name.namespace, name.name)
-        self._outdate(key)
+        self._reads.gone(key)
         self._state.remove(key, now)
 
 
@@ -159,6 +159,8 @@ class View:
         self.is_synced = False
         self.trouble: Degraded | Missing | Gone | None = None
         self.missing_since: float | None = None
+        # Whether the watch knows of objects that are gone for us.
+        self.is_outdated = False
         self._troubles = troubles
         self._api_kind: ApiKind | None = None
         self._names: set[ObjectName] = set()
@@ -168,9 +170,12 @@ class View:
     def begin(self) -> None:
         """A new watch begins, which does not know what the last one told."""
         self._unseen = set(self._names)
+        self.is_outdated = False
+        self._well()
 
     def drop(self, now: float) -> None:
         """All objects are gone."""
+        self.is_outdated = bool(self._names)
         for name in list(self._names):
             self._delete(name, now)
 
@@ -199,8 +204,11 @@ class View:
                 self.missing_since = None if isinstance(event, Degraded) else now
                 self._troubles.say(self.watched, [kind_problem(self.watched, event)])
             case Restored():
-                self.trouble = self.missing_since = None
-                self._troubles.say(self.watched, ())
+                self._well()
+
+    def _well(self) -> None:
+        self.trouble = self.missing_since = None
+        self._troubles.say(self.watched, ())
 
     def _seen(self, name: ObjectName) -> None:
         self._names.add(name)
@@ -233,7 +241,7 @@ class Views:
         if not self._are_definitions_current():
             return
         for view in self.all:
-            if isinstance(view.trouble, Gone) and not self._definitions.define(view.watched):
+            if isinstance(view.trouble, Gone | Missing) and not self._definitions.define(view.watched):
                 view.drop(now)
 
     def _is_dispensable(self, view: View, now: float) -> bool:

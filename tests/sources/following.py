@@ -1,0 +1,107 @@
+"""Follow a cluster as a controller does, and remember what was told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from trilithon.kube.config import Config
+from trilithon.kube.credentials import Credential, FixedCredentials
+from trilithon.kube.transport import Transport
+from trilithon.model.api_version import ApiVersion
+from trilithon.model.stored import Stored
+from trilithon.resources.meta import Key
+from trilithon.sources.kubernetes import KubernetesSource
+from trilithon.sources.kubernetes_kinds import Scope
+from trilithon.sources.kubernetes_state import ClusterChange
+
+PATIENCE_SECONDS = 30.0
+EVERYWHERE = Scope()
+
+
+class Following:
+    """What a source has told so far: ``rows`` by key, every change, every stored state."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Key, Any] = {}
+        self.versions: dict[str, ApiVersion] = {}
+        self.changes: list[ClusterChange] = []
+        self.stored: dict[Key, Stored] = {}
+        self.stored_log: list[Key] = []
+        self.troubles: list[str] = []
+        self.source: KubernetesSource
+        self._news = asyncio.Condition()
+
+    def names(self, kind: str) -> set[str]:
+        """The objects of a kind, as ``namespace/name``."""
+        return {key.path for key in self.rows if key.kind == kind}
+
+    def problems(self) -> str:
+        """What the source says is wrong, as text."""
+        return "\n".join(str(each.problem) for each in self.source.problems())
+
+    async def follow(self) -> None:
+        """Until cancelled."""
+        async with aclosing(self.source.changes()) as changes:
+            async for change in changes:
+                self._take(change)
+                async with self._news:
+                    self._news.notify_all()
+
+    def _take(self, change: ClusterChange) -> None:
+        for key, row in change.upserts.items():
+            assert row.key == key
+            assert not self.changes or self.rows.get(key) != row, "only differences are told"
+        self.rows.update(change.upserts)
+        for key in change.removals:
+            self.rows.pop(key, None)
+        for name, version in change.api_versions.items():
+            if version is None:
+                del self.versions[name]
+            else:
+                self.versions[name] = version
+        self.changes.append(change)
+
+    def on_stored(self, key: Key, stored: Stored | None) -> None:
+        """What the source says of stored objects."""
+        self.stored_log.append(key)
+        if stored is None:
+            del self.stored[key]
+        else:
+            self.stored[key] = stored
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so; whatever is told, and time, may make it so."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not is_so():
+                try:
+                    async with asyncio.timeout(0.02), self._news:
+                        await self._news.wait()
+                except TimeoutError:
+                    continue
+
+    async def first(self) -> None:
+        """Wait for the first state."""
+        await self.until(lambda: bool(self.changes))
+
+
+@asynccontextmanager
+async def connected(config: Config, scope: Scope = EVERYWHERE) -> AsyncIterator[Following]:
+    """A source that is followed."""
+    followed = Following()
+    async with Transport(config) as transport:
+        followed.source = KubernetesSource(transport, scope, followed.on_stored, followed.troubles.append)
+        task = asyncio.create_task(followed.follow())
+        try:
+            yield followed
+        finally:
+            task.cancel()
+            results = await asyncio.gather(task, return_exceptions=True)
+            assert isinstance(results[0], asyncio.CancelledError), results
+
+
+def following(address: str, scope: Scope = EVERYWHERE) -> Any:
+    """The same, of an API server that asks for nothing."""
+    return connected(Config(server=address, credentials=FixedCredentials(Credential())), scope)
