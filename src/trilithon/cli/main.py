@@ -17,6 +17,7 @@ from trilithon import __version__
 # Command -> what it does, in a line. The code is in trilithon.cli.<command>, as ``command``; "-" becomes "_".
 COMMANDS = {
     "run": "Serve a folder of manifests with Envoy, and follow its changes.",
+    "controller": "Serve the Gateways of a Kubernetes cluster.",
     "check": "List every problem of a folder, with file and line.",
     "explain": "Say what happens to a request, and why.",
     "translate": "Print statuses, Envoy's resources, or a summary.",

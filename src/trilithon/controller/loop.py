@@ -27,30 +27,33 @@ from trilithon.controller.waiting import LATE_SECONDS, Waiting
 from trilithon.incremental import Changes, Edit, Engine
 from trilithon.inspect.overview import EnvoyView, Overview
 from trilithon.model.settings import Settings
-from trilithon.model.tables import PROXIES
-from trilithon.pipeline import build, edits
+from trilithon.pipeline import SOURCES, build, edits
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.sinks.control_server import ControlServer
 from trilithon.sinks.grpc_server import XdsServer
 from trilithon.sinks.publication import Publication, Publisher
+from trilithon.sinks.xds_security import Security
 
 # How long the engine may hold the loop before acks and probes get their turn.
 SLICE_SECONDS = 0.005
 # A part that fails is started again; when it fails each time, not more often than this.
 RESTART_SECONDS = 1.0
+# The tables that users fill.
+OUTSIDE = frozenset(SOURCES.values())
 
 
 class Surface(Struct, frozen=True):
     """Where others meet this process.
 
-    ``xds``: for Envoys, the path of a unix socket, or "host:port". ``control_socket``: for ``trilithon status``.
-    ``paths``: what it says that it serves.
+    ``xds``: for Envoys, the path of a unix socket, or "host:port", which needs ``security``. ``control_socket``: for
+    ``trilithon status``. ``paths``: what it says that it serves.
     """
 
     xds: str | Path
     control_socket: Path | None = None
     paths: tuple[str, ...] = ()
+    security: Security | None = None
 
 
 class Controller:
@@ -97,6 +100,7 @@ class Controller:
             on_proxy=self.proxies.say,
             on_applied=self._on_applied,
             admits=envoys.admits,
+            security=surface.security,
         )
         control = surface.control_socket
         self._control = ControlServer(control, self._encoded_overview) if control is not None else None
@@ -306,7 +310,7 @@ class Controller:
 
 
 def _change(taken: Iterable[Edit[Any, Any]], changes: Changes, settled: float) -> Change:
-    outside = [edit for edit in taken if edit.table is not PROXIES]
+    outside = [edit for edit in taken if edit.table in OUTSIDE]
     return Change(
         upserted=tuple(edit.key for edit in outside if edit.row is not None),
         removed=tuple(edit.key for edit in outside if edit.row is None),

@@ -1,0 +1,190 @@
+"""Put together what serves a cluster: watches, controller, Envoys, and the sinks that write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from msgspec import Struct
+
+from trilithon import __version__
+from trilithon.cli.health import HealthServer
+from trilithon.cli.main import EnvironmentLacks
+from trilithon.cli.report import Report
+from trilithon.controller import Controller, LocalEnvoys, RemoteEnvoys, Surface, Telling
+from trilithon.controller.cluster import (
+    Infrastructures,
+    Leading,
+    LocalHosts,
+    Refusals,
+    Statuses,
+    UsedClasses,
+    applied_to,
+)
+from trilithon.controller.watched_cluster import WatchedCluster
+from trilithon.incremental import Edit
+from trilithon.kube.client import Client
+from trilithon.kube.config import Config
+from trilithon.kube.lease import LEASES, Leadership
+from trilithon.kube.objects import ObjectPath
+from trilithon.kube.transport import Transport
+from trilithon.model.settings import Installation, Settings
+from trilithon.model.stored import Stored
+from trilithon.model.tables import INFRASTRUCTURE
+from trilithon.resources.meta import Key
+from trilithon.sinks.applier import Applier
+from trilithon.sinks.authority import StoredAuthority
+from trilithon.sinks.envoy_binary import EnvoyMissing, find_envoy
+from trilithon.sinks.envoy_process import Launch
+from trilithon.sinks.event_recorder import EventRecorder
+from trilithon.sinks.finalizers import Finalizers
+from trilithon.sinks.identities import Identities
+from trilithon.sinks.runtime_directory import RuntimeDirectoryError, create
+from trilithon.sinks.status_writer import StatusWriter
+from trilithon.sinks.xds_security import Security, names_of
+from trilithon.sources.kubernetes import KubernetesSource
+from trilithon.sources.kubernetes_kinds import Scope
+
+
+class ClusterOptions(Struct, frozen=True, kw_only=True):
+    """What ``trilithon controller`` was told; ``identity`` tells this replica from the others."""
+
+    namespaces: tuple[str, ...] = ()
+    namespace_selector: str = ""
+    has_processes: bool = False
+    controller_name: str
+    own_namespace: str
+    own_name: str
+    identity: str
+    image: str
+    xds: tuple[str, int]
+    health: tuple[str, int] | None = None
+
+    @property
+    def installation(self) -> Installation | None:
+        """What generated objects have to name; None where none are generated."""
+        if self.has_processes:
+            return None
+        host = f"{self.own_name}.{self.own_namespace}.svc"
+        return Installation(self.own_namespace, self.own_name, self.image, host, self.xds[1])
+
+
+class ClusterServing:
+    """One run against one API server."""
+
+    def __init__(self, config: Config, options: ClusterOptions, report: Report) -> None:
+        self.report = report
+        self._config = config
+        self._options = options
+        self._tell = Telling(lambda event: report.tell(self._controller, event))
+        # What is to look at everything again when leading begins.
+        self._leaders: list[Callable[[], None]] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set. Raises OSError, and EnvironmentLacks for what else is missing."""
+        options = self._options
+        async with AsyncExitStack() as stack:
+            transport = await stack.enter_async_context(Transport(self._config))
+            await self._assemble(stack, transport)
+            if options.health is not None:
+                health = HealthServer(*options.health, self._not_ready)
+                await health.start()
+                stack.push_async_callback(health.stop)
+            self.report.say(f"trilithon {__version__} as {options.identity} serves {self._config.server}")
+            await self._controller.run(stop)
+
+    async def _assemble(self, stack: AsyncExitStack, transport: Transport) -> None:
+        options = self._options
+        settings = Settings(
+            controller_name=options.controller_name,
+            address="0.0.0.0",  # noqa: S104 - of the pod that Envoy runs in
+            shared_address=False,
+            private_backends=False,
+            installation=options.installation,
+        )
+        client = Client(transport)
+        lease = ObjectPath(LEASES, options.own_name, options.own_namespace)
+        # A client of its own: renewing the Lease must not wait behind the writes that it allows.
+        leadership = Leadership(Client(transport, 1), lease, options.identity, self._led)
+
+        def leads() -> bool:
+            return leadership.leads
+
+        writer = StatusWriter(client, options.controller_name, leads, self._trouble)
+        finalizers = Finalizers(client, leads, self._trouble)
+        recorder = EventRecorder(client, options.controller_name, options.identity, leads)
+        statuses, refusals = Statuses(writer), Refusals(recorder)
+        self._leaders += [writer.lead, finalizers.lead]
+
+        def stored(key: Key, found: Stored | None) -> None:
+            writer.stored(key, found)
+            refusals.stored(key, found)
+            if key.kind == "GatewayClass":
+                finalizers.stored(key, found)
+
+        scope = Scope(namespaces=options.namespaces, namespace_selector=options.namespace_selector)
+        cluster = KubernetesSource(transport, scope, stored, self._trouble)
+        source = WatchedCluster(cluster, self._feed)
+        if options.has_processes:
+            self._controller = await self._with_processes(stack, source, settings)
+        else:
+            self._controller = await self._with_deployments(stack, source, settings, client, leads)
+        for outlet in (statuses, refusals, UsedClasses(finalizers), Leading(leadership)):
+            self._controller.attach(outlet)
+
+    async def _with_processes(self, stack: AsyncExitStack, source: WatchedCluster, settings: Settings) -> Controller:
+        try:
+            envoy, runtime = find_envoy(), create()
+        except (EnvoyMissing, RuntimeDirectoryError) as error:
+            raise EnvironmentLacks(str(error)) from error
+        stack.callback(runtime.remove)
+        launch = Launch(binary=envoy.path, directory=runtime.path, xds_socket=str(runtime.xds_socket))
+        surface = Surface(runtime.xds_socket, control_socket=runtime.control_socket)
+        controller = Controller(source, settings, LocalEnvoys(launch, self._tell), surface, self._tell)
+        controller.attach(LocalHosts(controller.feed))
+        return controller
+
+    async def _with_deployments(
+        self,
+        stack: AsyncExitStack,
+        source: WatchedCluster,
+        settings: Settings,
+        client: Client,
+        leads: Callable[[], bool],
+    ) -> Controller:
+        authority = await StoredAuthority.load(client, self._options.own_namespace, self._trouble)
+        keeping = asyncio.create_task(authority.keep(), name="keep the authority")
+        stack.callback(keeping.cancel)
+        installation = settings.installation or Installation()
+        host, port = self._options.xds
+        surface = Surface(f"{host}:{port}", security=Security(authority, names_of(installation)))
+        controller = Controller(
+            source,
+            settings,
+            RemoteEnvoys(),
+            surface,
+            self._tell,
+            gateways=lambda engine: engine.rows(INFRASTRUCTURE).keys(),
+        )
+        applier = Applier(client, Identities(authority), leads, applied_to(controller.feed))
+        self._leaders.append(applier.lead)
+        controller.attach(Infrastructures(applier))
+        return controller
+
+    def _feed(self, edits: Iterable[Edit[Any, Any]]) -> None:
+        # The controller is made after what feeds it.
+        self._controller.feed(edits)
+
+    def _led(self, leads: bool) -> None:
+        self.report.say(f"{self._options.identity} {'leads' if leads else 'leads no longer'}")
+        if leads:
+            for each in self._leaders:
+                each()
+
+    def _trouble(self, message: str) -> None:
+        self.report.say(message)
+
+    def _not_ready(self) -> str:
+        return "" if self._controller.serving.is_set() else "not everything was listed yet"

@@ -1,0 +1,139 @@
+"""``trilithon controller``: serve the Gateways of a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trilithon.cli.command import EXIT_STATUS, Command
+from trilithon.cli.main import INTERRUPTED, EnvironmentLacks
+from trilithon.model.settings import CONTROLLER_NAME
+
+if TYPE_CHECKING:
+    from trilithon.cli.cluster_serving import ClusterServing
+
+# What each is in the environment of a pod, as the Deployment sets it.
+POD_NAME, POD_NAMESPACE = "POD_NAME", "POD_NAMESPACE"
+
+
+class Place(click.ParamType[tuple[str, int]]):
+    """HOST:PORT."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """The two, or a refusal."""
+        if isinstance(value, tuple):
+            return value
+        host, _, port = str(value).rpartition(":")
+        if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+            self.fail(f"{value!r} is not HOST:PORT, such as 0.0.0.0:18000", param, ctx)
+        return host.strip("[]"), int(port)
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "trilithon controller    # in a pod, as trilithon install sets it up",
+        "trilithon controller --infrastructure processes --namespace shop    # a laptop, against the current context",
+    ),
+    exits={
+        0: "it was ended by Ctrl-C or SIGTERM",
+        2: EXIT_STATUS[2],
+        3: "the environment lacks something: no cluster configuration, no Envoy, or a port is taken",
+        130: "it was ended at once, by a second Ctrl-C or SIGTERM",
+    },
+)
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path), help="This file instead of $KUBECONFIG or ~/.kube/config."
+)
+@click.option("--context", default="", help="This context of the kubeconfig instead of the current one.")
+@click.option(
+    "--namespace", "namespaces", multiple=True, help="Serve objects of this namespace alone; may be repeated."
+)
+@click.option("--namespace-selector", default="", help="Serve objects of the namespaces with these labels: a=b,c.")
+@click.option(
+    "--infrastructure",
+    type=click.Choice(("deployments", "processes")),
+    default="deployments",
+    show_default=True,
+    help="What runs the Envoys: a Deployment for each Gateway, or processes of this machine on loopback addresses.",
+)
+@click.option("--controller-name", default=CONTROLLER_NAME, show_default=True, help="Serve the classes that name this.")
+@click.option(
+    "--own-namespace",
+    envvar=POD_NAMESPACE,
+    help=f"Where the Lease and the certificate authority are (${POD_NAMESPACE}, else the context's namespace).",
+)
+@click.option("--own-name", default="trilithon", show_default=True, help="Name of the Lease and of the Service.")
+@click.option("--image", default="trilithon", show_default=True, help="Image of the proxies.")
+@click.option(
+    "--xds", type=Place(), default="0.0.0.0:18000", show_default=True, help="Where proxies find this process."
+)
+@click.option("--health", type=Place(), help="Answer /healthz and /readyz here.")
+@click.option(
+    "--log-format",
+    type=click.Choice(("auto", "plain", "json")),
+    default="auto",
+    show_default=True,
+    help="How the log on standard error looks (auto: plain on a terminal, JSON elsewhere).",
+)
+def command(
+    kubeconfig: Path | None,
+    context: str,
+    infrastructure: str,
+    own_namespace: str | None,
+    log_format: str,
+    **options: Any,
+) -> int:
+    """Serve the Gateways of a cluster: watch its objects, program the Envoys, write statuses.
+
+    Statuses and generated objects are written by one of several replicas, the holder of a Lease; all of them serve
+    Envoys. An API server that is away or refuses a kind changes nothing of what is served.
+    """
+    from trilithon.cli.cluster_serving import ClusterOptions, ClusterServing
+    from trilithon.cli.report import report_for
+    from trilithon.kube.config import find_config
+    from trilithon.kube.errors import ConfigError
+
+    try:
+        config = find_config(kubeconfig, context)
+    except ConfigError as error:
+        raise EnvironmentLacks(str(error)) from error
+    chosen = ClusterOptions(
+        has_processes=infrastructure == "processes",
+        own_namespace=own_namespace or config.namespace,
+        identity=os.environ.get(POD_NAME) or f"{socket.gethostname()}-{os.getpid()}",
+        **options,
+    )
+    report = report_for(log_format)
+    try:
+        asyncio.run(_until_signalled(ClusterServing(config, chosen, report)))
+    except OSError as error:
+        raise EnvironmentLacks(f"cannot serve: {error}") from error
+    finally:
+        report.close()
+    return 0
+
+
+async def _until_signalled(serving: ClusterServing) -> None:
+    """Serve until a signal; the second signal does not wait for anything."""
+    stop = asyncio.Event()
+
+    def end() -> None:
+        if stop.is_set():
+            os._exit(INTERRUPTED)
+        stop.set()
+        serving.report.ending()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    await serving.run(stop)
+    serving.report.ended()
