@@ -14,6 +14,7 @@ from testcluster import hub
 from testcluster.api import ApiError, conditions
 from testcluster.builds import BUILDS
 from testcluster.cluster import Cluster
+from testcluster.conformance.command import conformance
 from testcluster.failure import Failure
 from testcluster.layout import Layout
 from testcluster.lifecycle import CHANNELS
@@ -156,6 +157,9 @@ def fault(layout: Layout, what: str, process: str) -> None:
         cluster.compact()
     else:
         getattr(cluster, what)(process)
+
+
+main.add_command(conformance)
 
 
 def run() -> None:
