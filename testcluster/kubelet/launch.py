@@ -106,8 +106,9 @@ def create(spec: Create) -> None:
     _call("umount2", _OLD.encode(), _DETACH)
     os.rmdir(_OLD)
     if spec.read_only:
-        for path in ("/", "/tmp", "/run"):  # noqa: S108 - these are the container's own
-            _mount("", path, "", _REMOUNT | _BIND | _RDONLY)
+        _mount("", "/", "", _REMOUNT | _BIND | _RDONLY)
+        for path in ("/tmp", "/run"):  # noqa: S108 - the container's own
+            _mount("", path, "", _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
     _become(spec.identity, spec.environment, spec.folder, spec.command, is_bound=True)
 
 

@@ -229,8 +229,10 @@ class Worker:
         task.add_done_callback(self._told.discard)
 
     async def _record(self, reason: str, message: str) -> None:
-        with suppress(KubeError):
+        try:
             await self._machine.api.record(self.pod, reason, message, is_warning=True)
+        except KubeError as error:
+            print(f"{self.pod}: cannot record an event: {error}", flush=True)
 
     async def _report_always(self) -> None:
         while True:
