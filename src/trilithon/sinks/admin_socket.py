@@ -17,7 +17,7 @@ ANSWER_SECONDS = 2.0
 _STAT = re.compile(r"(http|listener)\.(.+)\.downstream_(rq|cx)_active")
 _FILTER = r"^(http|listener)\..*\.downstream_(rq|cx)_active$"
 # The admin interface's own clients, those of the readiness port, and the same connections again for each worker.
-_NO_CLIENTS = re.compile(rf"admin|{READY_STATS}|.*\.worker_\d+")
+_NO_CLIENTS = re.compile(rf"admin(\..*)?|{READY_STATS}|.*\.worker_\d+")
 
 
 class AdminSilent(Exception):
