@@ -129,17 +129,20 @@ class Cluster:
         extra = {**environment(self.layout, inherit=False), **(env or {})}
         return self.processes.start(name, command_in_hub(self.layout, argv), extra)
 
+    def service_account_token(self, namespace: str, name: str, hours: int = 24) -> str:
+        """A token of a service account, which must exist."""
+        spec = {"expirationSeconds": hours * 3600}
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        token: str = self.api.call("POST", path, request)["status"]["token"]
+        return token
+
     def service_account_kubeconfig(self, namespace: str, name: str, hours: int = 24) -> Path:
         """A kubeconfig with the rights of a service account, which must exist."""
-        request = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {"expirationSeconds": hours * 3600},
-        }
-        answer = self.api.call("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", request)
+        token = self.service_account_token(namespace, name, hours)
         path = self.layout.state / "service-accounts" / f"{namespace}.{name}.kubeconfig"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(msgspec.json.encode(kubeconfig(self.layout, answer["status"]["token"])))
+        path.write_bytes(msgspec.json.encode(kubeconfig(self.layout, token)))
         return path
 
     def pause(self, name: str) -> None:

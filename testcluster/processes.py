@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -26,36 +26,40 @@ class Process(msgspec.Struct, frozen=True):
     @property
     def alive(self) -> bool:
         """Whether it still runs; a child of ours that ended is taken from the process table."""
-        with suppress(ChildProcessError):
-            os.waitpid(self.pid, os.WNOHANG)
-        return _started(self.pid) == self.started
+        return not self.wait_end(0)
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, if it is still there."""
-        with suppress(ProcessLookupError):
-            descriptor = os.pidfd_open(self.pid)
-            try:
-                # The descriptor pins the process, so what is compared is what gets the signal.
-                if _started(self.pid) == self.started:
+        with self._pinned() as descriptor:
+            if descriptor is not None:
+                with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(descriptor, number)
-            finally:
-                os.close(descriptor)
 
     def wait_end(self, seconds: float) -> bool:
-        """Wait until it ended; False if it still runs after that time."""
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except ProcessLookupError:
-            return True
-        try:
-            if _started(self.pid) == self.started:
+        """Wait until all its threads ended and its files are closed; False if it still runs after that time."""
+        with self._pinned() as descriptor:
+            if descriptor is not None:
                 poller = select.poll()
                 poller.register(descriptor, select.POLLIN)
                 if not poller.poll(max(0.0, seconds) * 1000):
                     return False
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
+        return True
+
+    @contextmanager
+    def _pinned(self) -> Iterator[int | None]:
+        """A descriptor of this very process, not of another that got its id; None if it is gone."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            yield None
+            return
+        try:
+            # The descriptor keeps the id from being given out again, so what is compared is what is meant.
+            yield descriptor if _started(self.pid) == self.started else None
         finally:
             os.close(descriptor)
-        return not self.alive
 
     @property
     def memory(self) -> int:
@@ -158,10 +162,8 @@ class Processes:
 
 
 def _started(pid: int) -> str:
-    """When a process was started, in ticks; empty if there is none, or only what is left of one that ended."""
+    """When a process was started, in ticks; empty if there is none."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
     except OSError:
         return ""
-    fields = text.rsplit(")", 1)[1].split()
-    return "" if fields[0] in "ZX" else fields[19]
