@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trilithon.incremental import Read
 from trilithon.infrastructure.manifest import Plan
-from trilithon.infrastructure.pods import workload
+from trilithon.infrastructure.pods import identity, workload
 from trilithon.infrastructure.service import services
 from trilithon.model.infrastructure import Infrastructure
 from trilithon.model.listener import Listeners
@@ -27,10 +27,15 @@ def infrastructure_of(settings: Settings, read: Read, gateway: Gateway) -> Infra
     if class_ is not None and not is_ours(settings, class_):
         return None
     listeners = read.one(LISTENERS, gateway.key)
-    ports = _ports(listeners) if listeners is not None else ()
-    if not ports:
-        return Infrastructure(gateway.key, is_held=True)
-    plan = Plan(gateway, settings.installation, parameters_of(read, gateway), ports)
+    plan = Plan(
+        gateway=gateway,
+        installation=settings.installation,
+        parameters=parameters_of(read, gateway),
+        ports=_ports(listeners) if listeners is not None else (),
+    )
+    if not plan.ports:
+        # The pods that are there still need an identity.
+        return Infrastructure(gateway.key, (identity(plan),), is_held=True)
     return Infrastructure(gateway.key, (*services(plan), *workload(plan)))
 
 

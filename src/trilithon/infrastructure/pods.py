@@ -35,7 +35,7 @@ def workload(plan: Plan) -> Iterator[Generated]:
     """Everything that pods need, then the Deployment, then who looks after their number."""
     # Pods ask the API server for nothing.
     yield generated(plan, SERVICE_ACCOUNT, {"automountServiceAccountToken": False})
-    yield generated(plan, SECRET, {"type": IDENTITY_TYPE}, is_identity=True)
+    yield identity(plan)
     yield generated(plan, DEPLOYMENT, {"spec": _deployment(plan)})
     budget: Json = {
         "maxUnavailable": 1,
@@ -46,6 +46,11 @@ def workload(plan: Plan) -> Iterator[Generated]:
     yield generated(plan, DISRUPTION_BUDGET, {"spec": budget})
     if plan.parameters.autoscaling is not None:
         yield generated(plan, AUTOSCALER, {"spec": _autoscaler(plan, plan.parameters.autoscaling)})
+
+
+def identity(plan: Plan) -> Generated:
+    """The Secret with which the pods show whose configuration they may have."""
+    return generated(plan, SECRET, {"type": IDENTITY_TYPE}, is_identity=True)
 
 
 def _deployment(plan: Plan) -> Json:

@@ -26,8 +26,8 @@ class Generated(Struct, frozen=True, gc=False):
 class Infrastructure(Struct, frozen=True, gc=False):
     """Everything that runs one Gateway, the first to be applied first.
 
-    ``is_held`` says that nothing can be generated now, and that what is there stays: a mistake in a Gateway must not
-    cost its address. A Gateway that another controller serves has no row at all, and loses what was generated.
+    ``is_held`` says that not everything can be generated now, and that what is there stays: a mistake in a Gateway must
+    not cost its address. Then ``objects`` are those that are kept right if they are there. A Gateway that another controller serves has no row at all, and loses what was generated.
     """
 
     gateway: Key

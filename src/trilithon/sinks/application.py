@@ -1,0 +1,274 @@
+"""Make one Gateway's objects what they are to be: the requests, one Gateway at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from trilithon.kube.client import Client
+from trilithon.kube.errors import ApiError
+from trilithon.kube.objects import ObjectPath
+from trilithon.model.infrastructure import Applied, Generated, Infrastructure, Unapplied
+from trilithon.model.settings import CONTROLLER_NAME, Installation
+from trilithon.resources.meta import Key
+from trilithon.sinks.generated_objects import (
+    FIELD_MANAGER,
+    GATEWAY,
+    GATEWAY_CLASS,
+    Existing,
+    Owner,
+    body,
+    compared,
+    digest_of,
+    existing_of,
+    is_as_generated,
+    is_labelled,
+    unwanted,
+)
+from trilithon.sinks.inventory import Inventory
+from trilithon.sinks.repairs import Repairs
+from trilithon.translate.generated_names import installation_labels
+
+CONFLICT, NOT_FOUND = 409, 404
+# The API server will not take this however often it is told; something else has to change first.
+_REFUSALS = frozenset({400, 403, 413, 422})
+# An object that is in the way is looked at this often, because nothing tells when it goes.
+BLOCKED_SECONDS = 20.0
+# What a Gateway of before owned is being collected.
+LEFTOVER_SECONDS = 2.0
+
+
+class Identity(Protocol):
+    """Issues identities."""
+
+    async def issue(self, gateway: Key, current: Mapping[str, bytes] | None) -> Mapping[str, bytes] | None:
+        """The data of the Secret with the Gateway's identity; None where ``current`` is still good."""
+
+
+class Territory(Struct, frozen=True):
+    """What of a cluster is ours to see to.
+
+    ``namespaces`` are the only ones to look at; none means all. Gateways of a class with another ``controller_name``
+    are somebody else's.
+    """
+
+    installation: Installation = Installation()
+    controller_name: str = CONTROLLER_NAME
+    namespaces: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of everything that this installation generates."""
+        return installation_labels(self.installation.namespace, self.installation.name)
+
+
+class Outcome(Struct, frozen=True):
+    """What came of it; ``again_at`` is when to look again even if nothing is heard."""
+
+    applied: Applied
+    has_written: bool = False
+    again_at: float | None = None
+
+
+class _Attempt:
+    """One look at one Gateway, while it lasts."""
+
+    def __init__(self, gateway: Key) -> None:
+        self.gateway = gateway
+        self.owner: Owner | None = None
+        self.unapplied: list[Unapplied] = []
+        self.has_written = False
+        self.again_at: float | None = None
+
+    def again(self, at: float) -> None:
+        self.again_at = at if self.again_at is None else min(self.again_at, at)
+
+
+class _GatewayGone(Exception):
+    """The Gateway does not exist any more, or is being deleted."""
+
+
+class Application:
+    """Applies and withdraws. ``clock`` gives seconds."""
+
+    def __init__(
+        self,
+        client: Client,
+        identities: Identity,
+        inventory: Inventory,
+        repairs: Repairs,
+        territory: Territory,
+        clock: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._identities = identities
+        self._inventory = inventory
+        self._repairs = repairs
+        self._labels = territory.labels
+        self._controller_name = territory.controller_name
+        self._clock = clock
+        # What was applied last, to tell a repair from news.
+        self._applied: dict[ObjectPath, str] = {}
+
+    async def apply(self, infrastructure: Infrastructure, is_listed: Callable[[ObjectPath], bool]) -> Outcome:
+        """Make everything as it is to be that is not. Raises KubeError.
+
+        An object whose kind was not listed yet is left for later: it may be there.
+        """
+        attempt = _Attempt(infrastructure.gateway)
+        try:
+            for generated in infrastructure.objects:
+                if is_listed(generated.path):
+                    await self._ensure(attempt, generated, is_held=infrastructure.is_held)
+            if not infrastructure.is_held:
+                await self._remove_unwanted(attempt, infrastructure.objects)
+        except _GatewayGone:
+            # The garbage collector takes care of everything.
+            attempt.unapplied.clear()
+        applied = Applied(infrastructure.gateway, tuple(attempt.unapplied))
+        return Outcome(applied, attempt.has_written, attempt.again_at)
+
+    async def withdraw(self, gateway: Key) -> None:
+        """Delete what this installation generated for a Gateway that another controller serves now. Raises KubeError.
+
+        Asked for without need it does nothing: it deletes only where the Gateway says so itself, by its class.
+        """
+        if not self._inventory.of(gateway):
+            return
+        attempt = _Attempt(gateway)
+        try:
+            if await self._is_of_another(gateway):
+                await self._remove_unwanted(attempt, ())
+        except _GatewayGone:
+            return
+
+    async def _is_of_another(self, gateway: Key) -> bool:
+        found = msgspec.json.decode(await self._client.read(_path(gateway)))
+        class_path = ObjectPath(GATEWAY_CLASS, found["spec"]["gatewayClassName"])
+        try:
+            class_ = msgspec.json.decode(await self._client.read(class_path))
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return False
+            raise
+        return bool(class_["spec"]["controllerName"] != self._controller_name)
+
+    async def _ensure(self, attempt: _Attempt, generated: Generated, *, is_held: bool) -> None:
+        existing = self._inventory.get(generated.path)
+        if existing is None and is_held:
+            return
+        data = await self._data(attempt.gateway, generated, existing)
+        if existing is not None and is_as_generated(existing, generated) and not data.is_new:
+            self._inventory.put(compared(existing, generated))
+            self._applied[generated.path] = existing.digest
+            return
+        # What is as we made it last was changed by others, and is not fought over.
+        is_repair = self._applied.get(generated.path) == digest_of(generated)
+        not_before = self._repairs.not_before(generated.path)
+        if is_repair and self._clock() < not_before:
+            attempt.again(not_before)
+            return
+        owner = await self._owner(attempt)
+        if existing is not None and existing.owner != owner:
+            self._in_the_way(attempt, existing, owner)
+            return
+        uid = existing.uid if existing is not None else ""
+        try:
+            answer = await self._client.apply(generated.path, body(generated, owner, data.entries, uid), FIELD_MANAGER)
+        except ApiError as error:
+            await self._refused(attempt, generated, owner, error)
+            return
+        attempt.has_written = True
+        if is_repair:
+            self._repairs.made(generated.path, self._clock())
+        self._applied[generated.path] = digest_of(generated)
+        self._inventory.put(compared(existing_of(generated.path.kind, answer), generated))
+
+    async def _data(self, gateway: Key, generated: Generated, existing: Existing | None) -> _Data:
+        if not generated.is_identity:
+            return _Data(None)
+        current = dict(existing.data) if existing is not None and existing.data else None
+        issued = await self._identities.issue(gateway, current)
+        # Whatever is applied holds all of it: a field that is left out would be taken away.
+        return _Data(current) if issued is None else _Data(issued, is_new=True)
+
+    async def _owner(self, attempt: _Attempt) -> Owner:
+        """The Gateway as it is now: objects must not outlive it, nor be made for one of before."""
+        if attempt.owner is None:
+            try:
+                found = msgspec.json.decode(await self._client.read(_path(attempt.gateway)))
+            except ApiError as error:
+                if error.status == NOT_FOUND:
+                    raise _GatewayGone from None
+                raise
+            if "deletionTimestamp" in found["metadata"]:
+                raise _GatewayGone
+            attempt.owner = Owner(attempt.gateway, found["metadata"]["uid"])
+        return attempt.owner
+
+    async def _refused(self, attempt: _Attempt, generated: Generated, owner: Owner, error: ApiError) -> None:
+        path = generated.path
+        if error.status == CONFLICT:
+            await self._look(attempt, path, owner)
+        elif error.status in _REFUSALS:
+            # A namespace that is being deleted takes nothing new, and its Gateways are about to go as well.
+            if "is being terminated" not in error.message:
+                attempt.unapplied.append(Unapplied(str(path), "refused", error.message))
+            attempt.again(self._clock() + BLOCKED_SECONDS)
+        else:
+            raise error
+
+    async def _look(self, attempt: _Attempt, path: ObjectPath, owner: Owner) -> None:
+        """Something has the name. If it is ours, the watch has not told yet."""
+        try:
+            existing = existing_of(path.kind, await self._client.read(path))
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+            attempt.again(self._clock() + LEFTOVER_SECONDS)
+            return
+        if is_labelled(existing, self._labels) and existing.owner == owner:
+            self._inventory.put(existing)
+            attempt.again(self._clock())
+            return
+        self._in_the_way(attempt, existing, owner)
+
+    def _in_the_way(self, attempt: _Attempt, existing: Existing, owner: Owner) -> None:
+        """An object that is not this Gateway's has a name that it needs."""
+        if existing.owner is not None and existing.owner.gateway == owner.gateway:
+            # A Gateway of that name was there before, and what it owned is being collected.
+            attempt.again(self._clock() + LEFTOVER_SECONDS)
+            return
+        why = f"it belongs to {existing.owner.gateway}" if existing.owner is not None else "Trilithon did not make it"
+        attempt.unapplied.append(Unapplied(str(existing.path), "foreign", why))
+        attempt.again(self._clock() + BLOCKED_SECONDS)
+
+    async def _remove_unwanted(self, attempt: _Attempt, wanted: tuple[Generated, ...]) -> None:
+        paths = {each.path for each in wanted}
+        mine = [each for each in self._inventory.of(attempt.gateway) if each.path not in paths]
+        if not mine:
+            return
+        owner = await self._owner(attempt)
+        for existing in unwanted(mine, owner, wanted):
+            try:
+                await self._client.delete(existing.path, {"preconditions": {"uid": existing.uid}})
+            except ApiError as error:
+                if error.status not in (NOT_FOUND, CONFLICT):
+                    raise
+            attempt.has_written = True
+            self._applied.pop(existing.path, None)
+            self._repairs.forget(existing.path)
+
+
+class _Data(Struct, frozen=True):
+    """The data to apply, if any, and whether it differs from what is there."""
+
+    entries: Mapping[str, bytes] | None
+    is_new: bool = False
+
+
+def _path(gateway: Key) -> ObjectPath:
+    return ObjectPath(GATEWAY, gateway.name, gateway.namespace)
