@@ -127,12 +127,19 @@ def _local_xds_cluster(socket: str) -> Json:
     }
 
 
-def http2_with_pings(seconds: int = KEEPALIVE_SECONDS) -> Json:
-    """Protocol options of a cluster that speaks HTTP/2: a control plane that stopped without a word is noticed."""
+def http2_with_pings(seconds: int = KEEPALIVE_SECONDS, common: Json | None = None) -> Json:
+    """Protocol options of a cluster that speaks HTTP/2: a control plane that stopped without a word is noticed.
+
+    common: options of any version of HTTP.
+    """
     options = f"{_TYPE}envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     keepalive = {"interval": f"{seconds}s", "timeout": "10s"}
-    http2 = {"explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}}}
-    return {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"@type": options, **http2}}
+    made: Json = {
+        "@type": options,
+        "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}},
+        **({} if common is None else {"common_http_protocol_options": common}),
+    }
+    return {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": made}
 
 
 def _unwanted_stats() -> list[Json]:

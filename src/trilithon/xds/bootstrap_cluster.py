@@ -107,7 +107,8 @@ def _xds_cluster(place: ClusterPlace) -> Json:
         "type": "STRICT_DNS",
         "dns_lookup_family": "ALL",
         "connect_timeout": "5s",
-        "typed_extension_protocol_options": http2_with_pings(_PING_SECONDS),
+        # A stream that ended is followed on a new connection: with the identity of that time, to any replica.
+        "typed_extension_protocol_options": http2_with_pings(_PING_SECONDS, {"max_requests_per_connection": 1}),
         # For a cut cable, where not even pings are sent.
         "upstream_connection_options": {
             "tcp_keepalive": {"keepalive_time": 30, "keepalive_interval": 5, "keepalive_probes": 3}
