@@ -171,7 +171,8 @@ def _become(
         # So that /dev/stdout can be opened, which is how many programs write their logs.
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             os.fchown(descriptor, identity.user, identity.group)
-    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+    # Bytes: a volume may hide the folder from which Python would load another codec now.
+    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
         last = int(file.read())
     for capability in range(last + 1):
         if capability not in identity.capabilities:
