@@ -22,8 +22,11 @@ BEFORE, AFTER = "example.com/before", "example.com/after"
         ((BEFORE, FINALIZER, AFTER), True, None),
         ((BEFORE, AFTER), False, None),
         ((), False, None),
+        ((FINALIZER,), None, None),
     ],
 )
-def test_only_ours_comes_and_goes(finalizers: tuple[str, ...], is_used: bool, left: tuple[str, ...] | None) -> None:
+def test_only_ours_comes_and_goes(
+    finalizers: tuple[str, ...], is_used: bool | None, left: tuple[str, ...] | None
+) -> None:
     decision = decide(Stored(ObjectPath(CLASSES, "trilithon"), "u", "1", 1, finalizers), is_used)
     assert decision.body == ({} if left is None else {"metadata": {"finalizers": [*left]}})

@@ -18,7 +18,7 @@ class Finalizers:
     """Puts the finalizer on and takes it off; the finalizers of others stay as they are, in their order."""
 
     def __init__(self, client: Client, leads: Callable[[], bool], on_trouble: Callable[[str], None]) -> None:
-        self._writes: ObjectWrites[bool] = ObjectWrites(decide, nothing=False)
+        self._writes: ObjectWrites[bool | None] = ObjectWrites(decide, nothing=None)
         self._writer = ObjectWriter(client, self._writes, leads, on_trouble)
 
     def stored(self, key: Key, stored: Stored | None) -> None:
@@ -26,8 +26,8 @@ class Finalizers:
         self._writes.stored(key, stored)
         self._writer.changed()
 
-    def want(self, key: Key, is_used: bool) -> None:
-        """Whether any Gateway uses the GatewayClass. One of which nothing was said is left alone."""
+    def want(self, key: Key, is_used: bool | None) -> None:
+        """Whether any Gateway uses this GatewayClass; None: it is not ours, so a finalizer on it is not either."""
         self._writes.want(key, is_used)
         self._writer.changed()
 
@@ -41,9 +41,9 @@ class Finalizers:
         await self._writer.run()
 
 
-def decide(stored: Stored, is_used: bool) -> Decision:
+def decide(stored: Stored, is_used: bool | None) -> Decision:
     """The finalizers that a GatewayClass is to have, if they are not those that it has."""
-    if is_used == (FINALIZER in stored.finalizers):
+    if is_used is None or is_used == (FINALIZER in stored.finalizers):
         return Decision({})
     others = [name for name in stored.finalizers if name != FINALIZER]
     return Decision({"metadata": {"finalizers": [*others, FINALIZER] if is_used else others}})
