@@ -18,8 +18,10 @@ from tests.resources.world import (
     route,
     rule,
     service,
+    slice_of,
     warnings,
 )
+from trilithon.resources.core import Secret
 from trilithon.resources.decode import MAX_PROBLEMS, decode, decode_all
 from trilithon.resources.documents import MAX_CHARACTERS, MAX_VALUES
 from trilithon.resources.gateways import Gateway, GatewayClass
@@ -37,6 +39,11 @@ def named(metadata: Any, kind: str = "HTTPRoute", **fields: Any) -> dict[str, An
 
 def labelled(**labels: Any) -> dict[str, Any]:
     return named({"name": "a", "labels": labels}, spec={})
+
+
+def owned(*owners: dict[str, Any]) -> dict[str, Any]:
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "u"}
+    return named({"name": "a", "ownerReferences": [{**owner, **fields} for fields in owners]}, spec={})
 
 
 # --- Kinds and versions -----------------------------------------------------------------------------------------------
@@ -117,6 +124,19 @@ def test_defaults_are_those_of_the_crd() -> None:
     assert listening.spec.listeners[0].allowed_routes.namespaces.from_ == "Same"
 
 
+def test_an_unknown_field_is_named_also_if_it_is_null() -> None:
+    assert warnings(rule(backendRef=None)) == [
+        ("UnknownField", "spec.rules[0].backendRef", "did you mean backendRefs?")
+    ]
+
+
+def test_null_is_an_empty_entry_in_kinds_of_kubernetes_itself() -> None:
+    assert errors(slice_of("IPv4", "10.0.0.1", ports=[None])) == []
+    secret = decode(core("Secret", data={"a": None})).resource
+    assert isinstance(secret, Secret)
+    assert secret.get("a") == b""
+
+
 def test_null_is_no_value_but_no_entry_of_a_list() -> None:
     assert errors(rule(backendRefs=None, filters=None, name=None)) == []
     assert errors(rule(backendRefs=[None])) == [("WrongType", "spec.rules[0].backendRefs[0]")]
@@ -128,7 +148,7 @@ def test_status_and_managed_fields_are_not_looked_at() -> None:
     deep: list[Any] = []
     deep.append(deep)
     written = {**route(), "status": {"parents": "nonsense", "deep": deep}}
-    written["metadata"] = {"name": "a", "managedFields": deep, "uid": 7, "ownerReferences": None}
+    written["metadata"] = {"name": "a", "managedFields": deep, "uid": "7", "ownerReferences": None}
     assert decode(written).problems == ()
 
 
@@ -154,12 +174,35 @@ def test_status_and_managed_fields_are_not_looked_at() -> None:
         (named({"name": "a", "annotations": {"a": "b" * 2**18}}, spec={}), ("TooBig", "metadata.annotations")),
         (labelled(a="b c"), ("InvalidValue", "metadata.labels[a]")),
         (named({"name": "a", "labels": {"a b": "c"}}, spec={}), ("InvalidValue", "metadata.labels")),
-        ({**service({"port": 80}), "metadata": {"name": "1a"}}, ("InvalidValue", "metadata.name")),
+        (named({"name": "a", "creationTimestamp": ""}, spec={}), ("InvalidValue", "metadata.creationTimestamp")),
+        (named({"name": "a", "deletionTimestamp": "never"}, spec={}), ("InvalidValue", "metadata.deletionTimestamp")),
+        (named({"name": "a", "generateName": "a_b-"}, spec={}), ("InvalidValue", "metadata.generateName")),
+        (named({"name": "a", "uid": 7}, spec={}), ("WrongType", "metadata.uid")),
+        (named({"name": "a", "labels": {"a b": None}}, spec={}), ("InvalidValue", "metadata.labels")),
+        (named({"name": "a", "finalizers": ["a b"]}, spec={}), ("InvalidValue", "metadata.finalizers[0]")),
+        (named({"name": "a", "finalizers": ["orphan", "foregroundDeletion"]}, spec={}),
+         ("ConflictingFields", "metadata.finalizers")),
+        ({**core("Namespace"), "metadata": {"name": "a", "finalizers": ["a"]}},
+         ("InvalidValue", "metadata.finalizers[0]")),
+        (owned({"apiVersion": "a/b/c"}), ("InvalidValue", "metadata.ownerReferences[0].apiVersion")),
+        (owned({"kind": "Event"}), ("InvalidValue", "metadata.ownerReferences[0].kind")),
+        (owned({"uid": ""}), ("MissingField", "metadata.ownerReferences[0].uid")),
+        (owned({"name": ""}), ("MissingField", "metadata.ownerReferences[0].name")),
+        (owned({"controller": True}, {"controller": True}), ("ConflictingFields", "metadata.ownerReferences")),
+        ({**service({"port": 80}), "metadata": {"name": "a.b"}}, ("InvalidValue", "metadata.name")),
         ({**core("Namespace"), "metadata": {"name": "a.b"}}, ("InvalidValue", "metadata.name")),
     ],
 )  # fmt: skip
 def test_metadata_is_checked_as_the_api_server_does(written: dict[str, Any], expected: tuple[str, str]) -> None:
     assert errors(written) == [expected]
+
+
+def test_good_metadata_is_taken_as_the_api_server_does() -> None:
+    labels = {"a": None}
+    assert errors(owned({}, {"controller": True})) == []
+    assert errors(named({"name": "a", "labels": labels, "finalizers": ["a"], "deletionTimestamp": None}, spec={})) == []
+    assert errors({**core("Namespace"), "metadata": {"name": "a", "finalizers": ["kubernetes", "a.test/a"]}}) == []
+    assert errors({**service({"port": 80}), "metadata": {"name": "1a"}}) == []
 
 
 def test_an_object_without_a_namespace_gets_that_of_its_origin() -> None:

@@ -1,4 +1,4 @@
-"""The rules of Service, EndpointSlice, Secret, ConfigMap, Namespace and Backend that matter for routing."""
+"""The rules of EndpointSlice, Secret, ConfigMap, Namespace and Backend that matter for routing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.resources.world import backend, core, errors, message, service, slice_of
+from tests.resources.world import backend, core, errors, message, slice_of, warnings
 from trilithon.resources.core import ConfigMap, EndpointSlice, Namespace, Secret
 from trilithon.resources.decode import decode
 
@@ -29,10 +29,6 @@ def config_map(**fields: Any) -> dict[str, Any]:
     return core("ConfigMap", **fields)
 
 
-def port(number: int, name: str = "", **fields: Any) -> dict[str, Any]:
-    return {"port": number, **({"name": name} if name else {}), **fields}
-
-
 def ip(address: str) -> dict[str, Any]:
     return backend({"ip": {"address": address, "port": 80}})
 
@@ -49,53 +45,21 @@ def slice_ports(*names: str) -> dict[str, Any]:
     return slice_of("IPv4", "10.0.0.1", ports=[{"name": name, "port": 80} for name in names])
 
 
-PORT, ENDPOINT = "spec.ports", "spec.endpoints[0]"
+def slice_with(**fields: Any) -> dict[str, Any]:
+    return slice_of("IPv4", endpoints=[{"addresses": ["10.0.0.1"], **fields}])
+
+
+def endpoint(field: str) -> tuple[str, str]:
+    return ("InvalidValue", f"endpoints[0].{field}")
+
+
+def wrong(path: str) -> tuple[str, str]:
+    return ("WrongType", path)
+
+
+ENDPOINT = "spec.endpoints[0]"
 Row = tuple[str, dict[str, Any], dict[str, Any], tuple[str, str]]
 ROWS: list[Row] = [
-    ("a Service has ports", service(clusterIP="None"), service(), ("MissingField", PORT)),
-    ("a port is a port", service(port(65535)), service(port(65536)), ("InvalidValue", f"{PORT}[0].port")),
-    (
-        "protocols are TCP, UDP and SCTP",
-        service(port(80, protocol="SCTP")),
-        service(port(80, protocol="HTTP")),
-        ("InvalidValue", f"{PORT}[0].protocol"),
-    ),
-    (
-        "ports of several have names",
-        service(port(80)),
-        service(port(80, "a"), port(81)),
-        ("MissingField", f"{PORT}[1].name"),
-    ),
-    (
-        "names of ports differ",
-        service(port(80, "a"), port(81, "b")),
-        service(port(80, "a"), port(81, "a")),
-        ("DuplicateName", f"{PORT}[1].name"),
-    ),
-    (
-        "names of ports are DNS labels",
-        service(port(80, "a-1")),
-        service(port(80, "a.1")),
-        ("InvalidValue", f"{PORT}[0].name"),
-    ),
-    (
-        "ports differ in number or protocol",
-        service(port(80, "a"), port(80, "b", protocol="UDP")),
-        service(port(80, "a"), port(80, "b")),
-        ("DuplicateName", f"{PORT}[1].port"),
-    ),
-    (
-        "an ExternalName Service has an external name",
-        service(type="ExternalName", externalName="a.test."),
-        service(type="ExternalName"),
-        ("MissingField", "spec.externalName"),
-    ),
-    (
-        "an external name is a DNS name",
-        service(type="ExternalName", externalName="a.test"),
-        service(type="ExternalName", externalName="A_test"),
-        ("InvalidValue", "spec.externalName"),
-    ),
     (
         "IPv4 slices have IPv4 addresses",
         slice_of("IPv4", "10.0.0.1", "127.0.0.1"),
@@ -114,6 +78,63 @@ ROWS: list[Row] = [
         slice_of("FQDN", "a_test"),
         ("InvalidValue", "endpoints[0].addresses[0]"),
     ),
+    (
+        "names in slices have several parts, and may end with a dot",
+        slice_of("FQDN", "a.test."),
+        slice_of("FQDN", "a"),
+        ("InvalidValue", "endpoints[0].addresses[0]"),
+    ),
+    (
+        "addresses in slices are written in one way",
+        slice_of("IPv6", "2001:db8::1"),
+        slice_of("IPv6", "2001:DB8::1"),
+        ("InvalidValue", "endpoints[0].addresses[0]"),
+    ),
+    (
+        "IPv4 addresses are not dressed up as IPv6",
+        slice_of("IPv6", "::1"),
+        slice_of("IPv6", "::ffff:10.0.0.1"),
+        ("InvalidValue", "endpoints[0].addresses[0]"),
+    ),
+    (
+        "addresses in slices lead to another host, or to this one",
+        slice_of("IPv4", "224.1.0.1"),
+        slice_of("IPv4", "224.0.0.1"),
+        ("InvalidValue", "endpoints[0].addresses[0]"),
+    ),
+    (
+        "no slice leads anywhere",
+        slice_of("IPv4", "127.0.0.1"),
+        slice_of("IPv4", "0.0.0.0"),
+        ("InvalidValue", "endpoints[0].addresses[0]"),
+    ),
+    (
+        "no slice leads to the link alone",
+        slice_of("IPv4", "169.253.1.1"),
+        slice_of("IPv4", "169.254.1.1"),
+        ("InvalidValue", "endpoints[0].addresses[0]"),
+    ),
+    ("an endpoint has a host name", slice_with(hostname="a"), slice_with(hostname="a.b"), endpoint("hostname")),
+    ("an endpoint is on a node", slice_with(nodeName="a.b"), slice_with(nodeName="A"), endpoint("nodeName")),
+    (
+        "an endpoint is for zones",
+        slice_with(hints={"forZones": [{"name": "A_b"}]}),
+        slice_with(hints={"forZones": [{"name": "a b"}]}),
+        endpoint("hints.forZones[0].name"),
+    ),
+    (
+        "an endpoint is for nodes",
+        slice_with(hints={"forNodes": [{"name": "a.b"}]}),
+        slice_with(hints={"forNodes": [{"name": "a.b"}, {"name": "a.b"}]}),
+        ("DuplicateName", "endpoints[0].hints.forNodes[1].name"),
+    ),
+    ("fields that are not kept have types too", slice_with(zone="a"), slice_with(zone=1), wrong("endpoints[0].zone")),
+    (
+        "an application protocol is a name",
+        slice_of("IPv4", ports=[{"port": 80, "appProtocol": "a.test/b"}]),
+        slice_of("IPv4", ports=[{"port": 80, "appProtocol": "a b"}]),
+        ("InvalidValue", "ports[0].appProtocol"),
+    ),
     ("there are three address types", slice_of("IPv4"), slice_of("IP"), ("InvalidValue", "addressType")),
     (
         "an endpoint has an address",
@@ -127,6 +148,30 @@ ROWS: list[Row] = [
         tls_secret(**TLS_DATA),
         tls_secret(**{"tls.crt": "YQ=="}),
         ("MissingField", "data[tls.key]"),
+    ),
+    (
+        "a login Secret has a name or a password",
+        secret(type="kubernetes.io/basic-auth", stringData={"password": ""}),
+        secret(type="kubernetes.io/basic-auth", stringData={"passwort": ""}),
+        ("MissingField", "data[username]"),
+    ),
+    (
+        "an ssh Secret has a key",
+        secret(type="kubernetes.io/ssh-auth", data={"ssh-privatekey": None}),
+        secret(type="kubernetes.io/ssh-auth", data={}),
+        ("MissingField", "data[ssh-privatekey]"),
+    ),
+    (
+        "a registry Secret is JSON",
+        secret(type="kubernetes.io/dockercfg", stringData={".dockercfg": "{}"}),
+        secret(type="kubernetes.io/dockercfg", stringData={".dockercfg": "[]"}),
+        ("InvalidValue", "data[.dockercfg]"),
+    ),
+    (
+        "a token names its service account",
+        secret(type="bootstrap.kubernetes.io/token"),
+        secret(type="kubernetes.io/service-account-token"),
+        ("MissingField", "metadata.annotations[kubernetes.io/service-account.name]"),
     ),
     ("data of a Secret is base64", secret(data={"a": "YQ\n=="}), secret(data={"a": "YQ"}), ("InvalidValue", "data[a]")),
     ("data keys are file names", secret(data={"a.b": ""}), secret(data={"a/b": ""}), ("InvalidValue", "data")),
@@ -147,6 +192,12 @@ ROWS: list[Row] = [
         config_map(data={"a": "a" * 2**20}),
         config_map(data={"a": "a" * (2**20 + 1)}),
         ("TooBig", "data"),
+    ),
+    (
+        "finalizers of a Namespace have domains",
+        core("Namespace", spec={"finalizers": ["kubernetes", "a.test/a"]}),
+        core("Namespace", spec={"finalizers": ["a"]}),
+        ("InvalidValue", "spec.finalizers[0]"),
     ),
     ("an endpoint is something", backend(IP, HOST), backend({}), ("MissingField", ENDPOINT)),
     ("an endpoint is one thing", backend(IP, UNIX), backend({**IP, **UNIX}), ("ConflictingFields", ENDPOINT)),
@@ -235,6 +286,14 @@ def test_an_endpoint_slice_knows_its_service() -> None:
     found = decode(slice_of("IPv4", "10.0.0.1", metadata=metadata)).resource
     assert isinstance(found, EndpointSlice)
     assert (found.service, found.endpoints[0].addresses, found.ports[0].port) == ("web", ("10.0.0.1",), 80)
+
+
+def test_a_slice_keeps_no_port_that_is_none() -> None:
+    written = slice_of("IPv4", "10.0.0.1", ports=[{"name": "a", "port": 0}, {"name": "b", "port": 80}, {"name": "c"}])
+    found = decode(written).resource
+    assert isinstance(found, EndpointSlice)
+    assert [port.name for port in found.ports] == ["b", "c"]
+    assert warnings(written) == [("InvalidValue", "ports[0].port", "")]
 
 
 def test_messages_help() -> None:

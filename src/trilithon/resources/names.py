@@ -8,7 +8,6 @@ from trilithon.resources.wording import quoted
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_SERVICE = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")
@@ -39,11 +38,10 @@ def label_problem(name: str) -> str:
 
 
 def service_name_problem(name: str) -> str:
-    """The name of a Service (RFC 1035)."""
-    if len(name) <= 63 and _SERVICE.fullmatch(name):
+    """The name of a Service: older API servers want a letter at its beginning, newer ones do not."""
+    if is_dns_label(name):
         return ""
-    letters = "lower-case letters, digits and inner dashes, the first a letter"
-    return f"{quoted(name)} is not a Service name: at most 63 {letters}"
+    return f"{quoted(name)} is not a Service name: at most 63 lower-case letters, digits and inner dashes"
 
 
 def kind_problem(name: str) -> str:

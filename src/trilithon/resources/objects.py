@@ -6,7 +6,7 @@ Each function takes the key, the metadata and the typed top-level fields, and re
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -21,6 +21,7 @@ from trilithon.resources.parts import (
     SecretParts,
     ServiceParts,
 )
+from trilithon.resources.rules_service import check_annotations
 from trilithon.resources.wording import Finding, printable
 
 # What a Secret or ConfigMap may hold.
@@ -43,8 +44,13 @@ _ACCOUNT_TYPE, _ACCOUNT = "kubernetes.io/service-account-token", "kubernetes.io/
 def service(key: Key, metadata: ObjectMeta, parts: ServiceParts) -> tuple[Service, list[Finding]]:
     """A Service with the addresses that it was given."""
     given = parts.status.load_balancer.ingress if parts.status else ()
+    found = [finding.under(".metadata.annotations") for finding in _annotations(metadata, parts)]
     manager = (metadata.labels or {}).get(_MANAGER_LABEL, "")
-    return Service(key, metadata.generation, metadata.created, parts.spec, given, manager), []
+    return Service(key, metadata.generation, metadata.created, parts.spec, given, manager), found
+
+
+def _annotations(metadata: ObjectMeta, parts: ServiceParts) -> Sequence[Finding]:
+    return check_annotations(metadata.annotations, parts.spec.type) if metadata.annotations else ()
 
 
 def secret(key: Key, metadata: ObjectMeta, parts: SecretParts) -> tuple[Secret, list[Finding]]:

@@ -7,11 +7,12 @@ name a server on the same machine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Literal
 
 from msgspec import Struct
 
-from trilithon.resources.addresses import is_ip
+from trilithon.resources.addresses import is_ip, is_strict_ip, where_it_leads
 from trilithon.resources.core import (
     BackendEndpoint,
     BackendSpec,
@@ -20,10 +21,17 @@ from trilithon.resources.core import (
     UnixEndpoint,
 )
 from trilithon.resources.metadata import check_finalizers
-from trilithon.resources.names import is_dns_label, is_domain, qualified_name_problem
+from trilithon.resources.names import is_dns_label, is_domain, label_value_problem, qualified_name_problem
 from trilithon.resources.rule import Rule, repeated
 from trilithon.resources.wording import Finding, quoted
-from trilithon.resources.written import WrittenNamespaceSpec, WrittenSliceParts, WrittenSlicePort
+from trilithon.resources.written import (
+    EndpointHint,
+    EndpointHints,
+    WrittenEndpoint,
+    WrittenNamespaceSpec,
+    WrittenSliceParts,
+    WrittenSlicePort,
+)
 
 # What sockaddr_un of the kernel holds besides the closing zero byte.
 MAX_SOCKET_PATH = 107
@@ -60,6 +68,34 @@ def app_protocol_is_a_name(port: WrittenSlicePort) -> Sequence[Finding]:
     return (Finding("InvalidValue", ".appProtocol", problem),) if problem else ()
 
 
+def endpoint_is_named_well(endpoint: WrittenEndpoint) -> Sequence[Finding]:
+    """A hostname is a DNS label, a node has a DNS name."""
+    found = []
+    if endpoint.hostname is not None and not is_dns_label(endpoint.hostname):
+        found.append(Finding("InvalidValue", ".hostname", f"{quoted(endpoint.hostname)} is not one part of a DNS name"))
+    if endpoint.node_name is not None and not is_domain(endpoint.node_name):
+        found.append(Finding("InvalidValue", ".nodeName", f"{quoted(endpoint.node_name)} is not the name of a node"))
+    return found
+
+
+def zones_are_labels(hints: tuple[EndpointHint, ...]) -> Sequence[Finding]:
+    """A zone is named as labels are, and only once."""
+    found = repeated((hint.name for hint in hints), "zone", ".name")
+    for index, hint in enumerate(hints):
+        if problem := label_value_problem(hint.name):
+            found.append(Finding("InvalidValue", f"[{index}].name", problem))
+    return found
+
+
+def nodes_are_names(hints: tuple[EndpointHint, ...]) -> Sequence[Finding]:
+    """A node has a DNS name, and is named only once."""
+    found = repeated((hint.name for hint in hints), "node", ".name")
+    for index, hint in enumerate(hints):
+        if not is_domain(hint.name):
+            found.append(Finding("InvalidValue", f"[{index}].name", f"{quoted(hint.name)} is not the name of a node"))
+    return found
+
+
 _VERSIONS: Mapping[str, Literal[4, 6]] = {"IPv4": 4, "IPv6": 6}
 
 
@@ -69,11 +105,25 @@ def addresses_fit_their_type(body: WrittenSliceParts) -> Sequence[Finding]:
     found = []
     for index, endpoint in enumerate(body.endpoints):
         for place, address in enumerate(endpoint.addresses):
-            if not (is_ip(address, version=version) if version else is_domain(address)):
-                what = "a DNS name in lower case" if version is None else f"an {body.address_type} address"
-                path = f".endpoints[{index}].addresses[{place}]"
-                found.append(Finding("InvalidValue", path, f"{quoted(address)} is not {what}"))
+            if problem := _not_a_name(address) if version is None else _not_an_address(address, version):
+                found.append(Finding("InvalidValue", f".endpoints[{index}].addresses[{place}]", problem))
     return found
+
+
+def _not_a_name(address: str) -> str:
+    name = address.removesuffix(".")
+    return (
+        "" if is_domain(name) and "." in name else f"{quoted(address)} is not a DNS name of several parts in lower case"
+    )
+
+
+def _not_an_address(address: str, version: Literal[4, 6]) -> str:
+    if not (is_ip(address, version=version) and is_strict_ip(address)):
+        return f"{quoted(address)} is not an IPv{version} address"
+    if address != str(ip_address(address)):
+        return f"{quoted(address)} is to be written {ip_address(address)}"
+    where = where_it_leads(address)
+    return f"{quoted(address)} leads to no other host: it is {where}" if where not in ("", "loopback") else ""
 
 
 # --- Namespace --------------------------------------------------------------------------------------------------------
@@ -136,6 +186,7 @@ def endpoints_are_found_one_way(endpoints: tuple[BackendEndpoint, ...]) -> Seque
 
 PART_RULES: Mapping[type[Struct], tuple[Rule, ...]] = {
     WrittenSliceParts: (addresses_fit_their_type,),
+    WrittenEndpoint: (endpoint_is_named_well,),
     WrittenSlicePort: (ports_are_ports, app_protocol_is_a_name),
     BackendEndpoint: (endpoint_is_one_thing,),
     IPEndpoint: (ip_is_an_ip,),
@@ -144,6 +195,8 @@ PART_RULES: Mapping[type[Struct], tuple[Rule, ...]] = {
 }
 FIELD_RULES: Mapping[tuple[type[Struct], str], tuple[Rule, ...]] = {
     (WrittenNamespaceSpec, "finalizers"): (finalizers_are_names,),
+    (EndpointHints, "forZones"): (zones_are_labels,),
+    (EndpointHints, "forNodes"): (nodes_are_names,),
     (WrittenSliceParts, "ports"): (port_names_are_labels, port_names_differ),
     (BackendSpec, "endpoints"): (endpoints_are_found_one_way,),
 }

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from ipaddress import ip_address, ip_network
 
 from msgspec import Struct
 
-from trilithon.resources.addresses import is_ip
+from trilithon.resources.addresses import is_network, is_strict_ip, where_it_leads
 from trilithon.resources.names import is_dns_label, is_domain, label_value_problem, qualified_name_problem
 from trilithon.resources.rule import Rule
 from trilithon.resources.wording import Finding, quoted
 from trilithon.resources.written import SessionAffinityConfig, WrittenService, WrittenServicePort
 
-# Kubernetes takes IPv4 octets such as 010 in a Service, as decimal numbers.
-_LEADING_ZEROS = re.compile(r"\b0+(?=[0-9])")
 _PORT_NAME = re.compile(r"[a-z0-9-]{1,15}")
+_TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
+_TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
+_SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
 # A day.
 MAX_AFFINITY_SECONDS = 86_400
-KUBELET_PORT = 10_250
 
 
 # --- Ports ------------------------------------------------------------------------------------------------------------
@@ -30,23 +29,11 @@ def service_has_ports(spec: WrittenService) -> Sequence[Finding]:
     return (Finding("MissingField", ".ports", "is required"),)
 
 
-def kubelets_are_not_exposed(spec: WrittenService) -> Sequence[Finding]:
-    """A load balancer must not lead to the kubelet of its nodes."""
-    if spec.type != "LoadBalancer":
-        return ()
-    message = f"a Service of type LoadBalancer cannot have port {KUBELET_PORT}, which is that of the kubelet"
-    return [
-        Finding("InvalidValue", f".ports[{index}].port", message)
-        for index, port in enumerate(spec.ports)
-        if port.port == KUBELET_PORT
-    ]
-
-
 def only_nodes_have_node_ports(spec: WrittenService) -> Sequence[Finding]:
-    """A port of the nodes needs type NodePort or LoadBalancer."""
-    if spec.type in ("NodePort", "LoadBalancer"):
+    """A port of the nodes is not for type ClusterIP."""
+    if spec.type not in ("", "ClusterIP"):
         return ()
-    message = f"a Service of type {spec.type or 'ClusterIP'} cannot have nodePort"
+    message = "a Service of type ClusterIP cannot have nodePort"
     return [
         Finding("ConflictingFields", f".ports[{index}].nodePort", message)
         for index, port in enumerate(spec.ports)
@@ -108,7 +95,8 @@ def _differ(keys: Iterable[Hashable], what: str, path: str) -> Sequence[Finding]
 def target_ports_are_ports(port: WrittenServicePort) -> Sequence[Finding]:
     """A target is a port number, or the name of a port: up to 15 letters, digits and inner single dashes."""
     target = port.target_port
-    if target is None:
+    # Nothing and zero are the port itself.
+    if not target:
         return ()
     if isinstance(target, int):
         if 1 <= target <= 65535:
@@ -161,15 +149,19 @@ def cluster_ips_belong_together(spec: WrittenService) -> Sequence[Finding]:
 
 
 def _cluster_ip(address: str, path: str) -> Sequence[Finding]:
-    if address in ("", "None") or is_ip(address, leading_zeros=True):
+    if address in ("", "None") or is_strict_ip(address):
         return ()
     return (Finding("InvalidValue", path, f'{quoted(address)} is neither an IP address nor "None"'),)
 
 
 def families_differ(spec: WrittenService) -> Sequence[Finding]:
-    """Each IP family is named once, and cluster addresses are of the families named."""
-    found = [*_differ(spec.ip_families, "family", "")]
-    return [finding.under(".ipFamilies") for finding in found]
+    """Each IP family is named once, and two need a policy that says so."""
+    found = [finding.under(".ipFamilies") for finding in _differ(spec.ip_families, "family", "")]
+    is_dual = spec.ip_family_policy in ("PreferDualStack", "RequireDualStack")
+    if spec.type != "ExternalName" and not is_dual and (len(spec.ip_families) > 1 or len(spec.cluster_ips) > 1):
+        message = "two address families need ipFamilyPolicy PreferDualStack or RequireDualStack"
+        found.append(Finding("ConflictingFields", ".ipFamilyPolicy", message))
+    return found
 
 
 def external_names_have_no_addresses(spec: WrittenService) -> Sequence[Finding]:
@@ -202,12 +194,11 @@ def external_ips_are_reachable(addresses: tuple[str, ...]) -> Sequence[Finding]:
     """External addresses lead out of their host and link."""
     found = []
     for index, address in enumerate(addresses):
-        if not is_ip(address, leading_zeros=True):
+        if not is_strict_ip(address):
             found.append(Finding("InvalidValue", f"[{index}]", f"{quoted(address)} is not an IP address"))
-            continue
-        ip = ip_address(_LEADING_ZEROS.sub("", address) if ":" not in address else address)
-        if ip.is_unspecified or ip.is_loopback or ip.is_link_local:
-            found.append(Finding("InvalidValue", f"[{index}]", f"{quoted(address)} leads to no other host"))
+        elif where := where_it_leads(address):
+            message = f"{quoted(address)} leads to no other host: it is {where}"
+            found.append(Finding("InvalidValue", f"[{index}]", message))
     return found
 
 
@@ -225,7 +216,8 @@ def selector_is_labels(selector: dict[str, str]) -> Sequence[Finding]:
 
 def affinity_has_its_settings(spec: WrittenService) -> Sequence[Finding]:
     """Only affinity by client has settings."""
-    if spec.session_affinity_config is None or spec.session_affinity == "ClientIP":
+    # Affinity that is not given is "None" before the server looks, and settings are gone with it.
+    if spec.session_affinity_config is None or spec.session_affinity in ("", "ClientIP"):
         return ()
     message = "only session affinity ClientIP has settings"
     return (Finding("ConflictingFields", ".sessionAffinityConfig", message),)
@@ -248,7 +240,10 @@ def external_policy_has_outsiders(spec: WrittenService) -> Sequence[Finding]:
     if spec.external_traffic_policy and not is_reached:
         message = f"a Service of type {kind} without externalIPs has no clients outside"
         found.append(Finding("ConflictingFields", ".externalTrafficPolicy", message))
-    if spec.health_check_node_port and not (kind == "LoadBalancer" and spec.external_traffic_policy == "Local"):
+    if spec.health_check_node_port and not 1 <= spec.health_check_node_port <= 65535:
+        message = f"the number {spec.health_check_node_port} is not between 1 and 65535"
+        found.append(Finding("InvalidValue", ".healthCheckNodePort", message))
+    elif spec.health_check_node_port and not (kind == "LoadBalancer" and spec.external_traffic_policy == "Local"):
         message = "needs type LoadBalancer and externalTrafficPolicy Local"
         found.append(Finding("ConflictingFields", ".healthCheckNodePort", message))
     return found
@@ -280,25 +275,31 @@ def source_ranges_are_networks(ranges: tuple[str, ...]) -> Sequence[Finding]:
     return [
         Finding("InvalidValue", f"[{index}]", f"{quoted(each)} is not a network such as 10.0.0.0/8")
         for index, each in enumerate(ranges)
-        if not _is_network(each.strip())
+        if not is_network(each.strip())
     ]
 
 
-def _is_network(text: str) -> bool:
-    address, slash, bits = text.partition("/")
-    if not slash or not bits.isascii() or not bits.isdigit() or not is_ip(address, leading_zeros=True):
-        return False
-    try:
-        ip_network(f"{_LEADING_ZEROS.sub('', address) if ':' not in address else address}/{bits}", strict=False)
-    except ValueError:
-        return False
-    return True
+# --- Annotations ------------------------------------------------------------------------------------------------------
+def check_annotations(annotations: Mapping[str, str], service_type: str) -> Sequence[Finding]:
+    """Annotations that stand for fields of a Service follow the rules of those; paths begin at the annotations."""
+    found = []
+    hints, mode = annotations.get(_TOPOLOGY_HINTS), annotations.get(_TOPOLOGY_MODE)
+    if hints is not None and mode is not None and hints != mode:
+        found.append(Finding("ConflictingFields", f"[{_TOPOLOGY_MODE}]", f"is not the same as {_TOPOLOGY_HINTS}"))
+    ranges = annotations.get(_SOURCE_RANGES)
+    if ranges is None:
+        return found
+    if service_type != "LoadBalancer":
+        found.append(Finding("ConflictingFields", f"[{_SOURCE_RANGES}]", "needs type LoadBalancer"))
+    if ranges.strip() and not all(is_network(each.strip()) for each in ranges.split(",")):
+        message = f"{quoted(ranges)} is not a list of networks such as 10.0.0.0/8"
+        found.append(Finding("InvalidValue", f"[{_SOURCE_RANGES}]", message))
+    return found
 
 
 PART_RULES: Mapping[type[Struct], tuple[Rule, ...]] = {
     WrittenService: (
         service_has_ports,
-        kubelets_are_not_exposed,
         only_nodes_have_node_ports,
         headless_services_stay_inside,
         cluster_ips_belong_together,

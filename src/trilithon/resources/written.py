@@ -70,7 +70,7 @@ class WrittenService(Spec, kw_only=True):
         return self.cluster_ip == "None"
 
 
-class ZoneHint(Spec, kw_only=True):
+class EndpointHint(Spec, kw_only=True):
     """A zone, or a node, whose clients an endpoint is for."""
 
     name: str = ""
@@ -79,8 +79,8 @@ class ZoneHint(Spec, kw_only=True):
 class EndpointHints(Spec, kw_only=True):
     """Whose clients an endpoint is for."""
 
-    for_zones: tuple[ZoneHint, ...] = ()
-    for_nodes: tuple[ZoneHint, ...] = ()
+    for_zones: Annotated[tuple[EndpointHint, ...], Meta(max_length=8)] = ()
+    for_nodes: Annotated[tuple[EndpointHint, ...], Meta(max_length=8)] = ()
 
 
 class WrittenConditions(Spec, kw_only=True):
@@ -121,7 +121,7 @@ class WrittenSlicePort(Spec, kw_only=True):
 
     name: str | None = None
     port: Int32 | None = None
-    protocol: Literal["", "TCP", "UDP", "SCTP"] = ""
+    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
     app_protocol: str | None = None
 
 

@@ -13,6 +13,7 @@ import time
 from tests.cluster.validation.asking import CHANNELS, Server
 from tests.cluster.validation.comparing import Tally, compare
 from tests.cluster.validation.mutations import Case, mutation, originals
+from tests.cluster.validation.schemas import PLURALS
 from trilithon.kube.config import find_config
 
 
@@ -41,6 +42,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=2000, metavar="M", help="mutations by channel (default: 2000)")
     parser.add_argument("--number", type=int, metavar="N", help="this mutation alone")
     parser.add_argument("--channel", choices=CHANNELS, help="this channel alone")
+    parser.add_argument("--kind", choices=tuple(PLURALS), help="this kind alone")
     parser.add_argument("--shown", type=int, default=20, metavar="N", help="differences to print (default: 20)")
     options = parser.parse_args()
     channels = [options.channel] if options.channel else CHANNELS
@@ -48,6 +50,8 @@ def main() -> int:
         asked = [mutation(channel, options.seed, options.number) for channel in channels]
     else:
         asked = [case for channel in channels for case in cases(channel, options.seed, options.count)]
+    if options.kind:
+        asked = [case for case in asked if case.kind == options.kind]
     return 1 if asyncio.run(run(asked, options.shown)) else 0
 
 

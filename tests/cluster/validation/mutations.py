@@ -263,7 +263,7 @@ def _sample_object(schema: Schema, rng: Random, depth: int) -> Any:
 
 
 def _sample_text(schema: Schema, rng: Random) -> str:
-    words = schema.get("examples") or WORDS
+    words: tuple[str, ...] = tuple(schema.get("examples") or WORDS)
     fitting = [word for word in words if _fits(word, schema)]
     return rng.choice(fitting or words)
 

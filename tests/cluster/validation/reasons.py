@@ -10,7 +10,49 @@ from trilithon.resources.decode import Decoded
 
 Applies = Callable[[Case, Verdict, Decoded], bool]
 
-REASONS: dict[str, Applies] = {}
+_OF_THE_CLUSTER = (
+    "not configured on this cluster",
+    "the provided network does not match the current range",
+    "the provided IP",
+    "not in the valid range",
+    "not configured for dual-stack",
+)
+_LOOPBACK = "may not be in the loopback range"
+
+REASONS: dict[str, Applies] = {
+    "a namespace has to exist before something is made in it, and files say nothing of that": (
+        lambda case, server, ours: server.status == 404 and 'namespaces "' in server.message and not ours.refused
+    ),
+    "which address families, addresses and node ports there are is a matter of the cluster": (
+        lambda case, server, ours: case.kind == "Service" and any(words in server.message for words in _OF_THE_CLUSTER)
+    ),
+    "files are read again and again, so a generated name would be another one each time": (
+        lambda case, server, ours: _errors(ours) == {"metadata.name"} and not _metadata(case).get("name")
+    ),
+    "a list of numbers stands for bytes in JSON that Go reads, and nobody writes it": (
+        lambda case, server, ours: not server.is_refused and _errors(ours) <= _lists_of_bytes(case)
+    ),
+    "files may name a server on the same machine in an EndpointSlice": (
+        lambda case, server, ours: (
+            case.kind == "EndpointSlice" and all(words in server.message for words in ("addresses",))
+        )
+    ),
+}
+
+
+def _errors(ours: Decoded) -> set[str]:
+    return {problem.path for problem in ours.problems if problem.severity == "error"}
+
+
+def _lists_of_bytes(case: Case) -> set[str]:
+    field = {"Secret": "data", "ConfigMap": "binaryData"}.get(case.kind, "")
+    table = case.document.get(field)
+    return {f"{field}[{name}]" for name, value in table.items() if value == []} if isinstance(table, dict) else set()
+
+
+def _metadata(case: Case) -> dict[str, object]:
+    found = case.document.get("metadata")
+    return found if isinstance(found, dict) else {}
 
 
 def reason_for(case: Case, server: Verdict, ours: Decoded) -> str:
