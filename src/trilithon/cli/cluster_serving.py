@@ -35,6 +35,7 @@ from trilithon.model.stored import Stored
 from trilithon.model.tables import INFRASTRUCTURE
 from trilithon.resources.meta import Key
 from trilithon.sinks.applier import Applier
+from trilithon.sinks.application import Territory
 from trilithon.sinks.authority import StoredAuthority
 from trilithon.sinks.envoy_binary import EnvoyMissing, find_envoy
 from trilithon.sinks.envoy_process import Launch
@@ -154,7 +155,7 @@ class ClusterServing:
         client: Client,
         leads: Callable[[], bool],
     ) -> Controller:
-        authority = await StoredAuthority.load(client, self._options.own_namespace, self._trouble)
+        authority = StoredAuthority(client, self._options.own_namespace, self._trouble)
         keeping = asyncio.create_task(authority.keep(), name="keep the authority")
         stack.callback(keeping.cancel)
         installation = settings.installation or Installation()
@@ -168,7 +169,10 @@ class ClusterServing:
             self._tell,
             gateways=lambda engine: engine.rows(INFRASTRUCTURE).keys(),
         )
-        applier = Applier(client, Identities(authority), leads, applied_to(controller.feed))
+        territory = Territory(installation, settings.controller_name, self._options.namespaces)
+        applier = Applier(
+            client, Identities(authority), leads, applied_to(controller.feed), territory, on_trouble=self._trouble
+        )
         self._leaders.append(applier.lead)
         controller.attach(Infrastructures(applier))
         return controller

@@ -27,7 +27,8 @@ class Infrastructure(Struct, frozen=True, gc=False):
     """Everything that runs one Gateway, the first to be applied first.
 
     ``is_held`` says that not everything can be generated now, and that what is there stays: a mistake in a Gateway must
-    not cost its address. Then ``objects`` are those that are kept right if they are there. A Gateway that another controller serves has no row at all, and loses what was generated.
+    not cost its address. Then ``objects`` are those that are kept right where they are there already. A Gateway that
+    another controller serves has no row at all, and loses what was generated.
     """
 
     gateway: Key
