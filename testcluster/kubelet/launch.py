@@ -90,6 +90,7 @@ def create(spec: Create) -> None:
         hostname = spec.hostname.encode()
         _call("sethostname", hostname, len(hostname))
     _mount("", "/", "", _REC | _PRIVATE)
+    program = _program(spec.command[0])
     root = _layered_root(spec.scratch)
     # While links still lead where the machine means them to.
     mounts = [mount._replace(source=_OLD + os.path.realpath(mount.source)) for mount in spec.mounts]
@@ -109,7 +110,7 @@ def create(spec: Create) -> None:
         _mount("", "/", "", _REMOUNT | _BIND | _RDONLY)
         for path in ("/tmp", "/run"):  # noqa: S108 - the container's own
             _mount("", path, "", _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
-    _become(spec.identity, spec.environment, spec.folder, spec.command, is_bound=True)
+    _become(spec.identity, spec.environment, spec.folder, spec.command, program, is_bound=True)
 
 
 def join(spec: Join, command: Sequence[str]) -> None:
@@ -164,9 +165,18 @@ def _write(path: str, text: str) -> None:
 
 
 def _become(
-    identity: Identity, environment: dict[str, str], folder: str, command: Sequence[str], *, is_bound: bool
+    identity: Identity,
+    environment: dict[str, str],
+    folder: str,
+    command: Sequence[str],
+    hidden: int | None = None,
+    *,
+    is_bound: bool,
 ) -> None:
-    """Run the program; one that ``is_bound`` ends when the process that started it does."""
+    """Run the program; one that ``is_bound`` ends when the process that started it does.
+
+    ``hidden`` is the program as it was before the container's volumes, if it was there.
+    """
     for descriptor in (1, 2):
         # So that /dev/stdout can be opened, which is how many programs write their logs.
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
@@ -186,10 +196,24 @@ def _become(
         # After the change of user, which forgets it.
         _call("prctl", _SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     os.chdir(folder)
-    program = command[0]
-    if "/" not in program:
-        program = _found(program, environment.get("PATH", os.defpath))
+    program: str | int = command[0]
+    if "/" not in command[0]:
+        program = _found(command[0], environment.get("PATH", os.defpath))
+    elif hidden is not None and not os.path.exists(command[0]):
+        program = hidden
     os.execve(program, list(command), environment)
+
+
+def _program(path: str) -> int | None:
+    """A program of the machine, opened; None if the path is none of one.
+
+    What is in an image is there whatever volumes a container has, but what stands for it here may be in somebody's
+    home folder, whose place a volume takes.
+    """
+    try:
+        return os.open(path, os.O_RDONLY) if os.path.isabs(path) else None
+    except OSError:
+        return None
 
 
 def _found(program: str, path: str) -> str:
