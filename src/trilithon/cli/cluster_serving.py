@@ -34,8 +34,8 @@ from trilithon.model.settings import Installation, Settings
 from trilithon.model.stored import Stored
 from trilithon.model.tables import INFRASTRUCTURE
 from trilithon.resources.meta import Key
-from trilithon.sinks.applier import Applier
 from trilithon.sinks.application import Territory
+from trilithon.sinks.applier import Applier
 from trilithon.sinks.authority import StoredAuthority
 from trilithon.sinks.envoy_binary import EnvoyMissing, find_envoy
 from trilithon.sinks.envoy_process import Launch
