@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ import pytest
 from cryptography import x509
 
 from tests.sinks.secret_api import serving
+from tests.system.harness import until
 from trilithon.kube.client import Client
 from trilithon.kube.errors import ApiError
 from trilithon.resources.meta import Key
@@ -53,7 +55,9 @@ def encoded(data: Mapping[str, bytes]) -> dict[str, str]:
 
 
 async def loaded(client: Client, clock: Clock) -> StoredAuthority:
-    return await StoredAuthority.load(client, "trilithon-system", pytest.fail, clock)
+    authority = StoredAuthority(client, "trilithon-system", pytest.fail, clock)
+    await authority.look()
+    return authority
 
 
 # --- one for all ---
@@ -120,6 +124,25 @@ async def test_a_secret_that_cannot_be_read_changes_nothing_and_is_not_told(data
         assert kept.trust is before
         with pytest.raises(AuthorityUnusable, match="mend it, or delete it"):
             await loaded(client, Clock())
+
+
+async def test_nothing_is_known_before_it_was_found_and_whoever_needs_it_waits() -> None:
+    troubles: list[str] = []
+    async with serving() as (api, client):
+        api.refusal = 403
+        authority = StoredAuthority(client, "trilithon-system", troubles.append, Clock())
+        followed: list[bool] = []
+        authority.follow(lambda: followed.append(True))
+        waiting = asyncio.create_task(Identities(authority, Clock()).issue(EDGE, None))
+        keeping = asyncio.create_task(authority.keep())
+        await until(lambda: troubles)
+        assert not waiting.done()
+        with pytest.raises(LookupError):
+            _ = authority.trust
+        api.refusal = None
+        assert await asyncio.wait_for(waiting, 5)
+        keeping.cancel()
+        assert len(troubles) == len(followed) == 1
 
 
 async def test_a_server_that_refuses_is_told_and_nothing_is_made_up() -> None:
@@ -259,7 +282,7 @@ async def test_an_identity_is_issued_at_once_when_the_trust_changed() -> None:
     mine = await identities.issue(EDGE, None)
     clock.now = START + DAY
     following = new_authority("Trilithon xDS", clock.now, 3650 * DAY)
-    authority.trust = Trust(authority.trust.signer, (*authority.trust.trusted, following.certificate), following)
+    authority.change(Trust(authority.trust.signer, (*authority.trust.trusted, following.certificate), following))
     again = await identities.issue(EDGE, mine)
     assert again is not None
     assert len(certificates_of(again["ca.crt"])) == 2

@@ -129,7 +129,7 @@ async def test_a_new_identity_and_a_new_authority_are_taken_without_a_restart(tm
     async with edge(tmp_path, runtime, of) as made, steady_load(made) as load:
         for trust in (both, new):
             # The controllers first, then the pods, whose Secret arrives some time later.
-            of.trust = trust
+            of.change(trust)
             made.pod.secret.put(await issued(of))
         # Nobody who knows the old authority alone is there any more.
         async with Replica(made.xds, Authority(new), made.resources, 2).serving() as only_new:

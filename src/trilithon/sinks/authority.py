@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import random
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from trilithon.kube.backoff import Backoff
 from trilithon.kube.client import Client
 from trilithon.kube.errors import ApiError, KubeError
 from trilithon.kube.objects import ApiKind, ObjectPath
@@ -42,60 +44,89 @@ class AuthorityUnusable(Exception):
 
 
 class Authority:
-    """The trust as it is now: ``trust`` is replaced, never changed."""
+    """The trust as it is now: the value is replaced, never changed. There is none before it is ``known``."""
 
-    def __init__(self, trust: Trust) -> None:
-        self.trust = trust
+    def __init__(self, trust: Trust | None = None) -> None:
+        self._trust = trust
+        self._is_known = asyncio.Event()
+        self._followers: list[Callable[[], None]] = []
+        if trust is not None:
+            self._is_known.set()
+
+    @property
+    def trust(self) -> Trust:
+        """What holds now; may be asked in any thread. Raises LookupError as long as nothing is known."""
+        if self._trust is None:
+            raise LookupError("the authority is not known yet")
+        return self._trust
+
+    async def known(self) -> Trust:
+        """What holds now, as soon as anything does."""
+        await self._is_known.wait()
+        return self.trust
+
+    def change(self, trust: Trust) -> None:
+        """This holds from now on."""
+        self._trust = trust
+        self._is_known.set()
+        for follower in self._followers:
+            follower()
+
+    def follow(self, follower: Callable[[], None]) -> None:
+        """Call this whenever the trust is another one."""
+        self._followers.append(follower)
 
 
 class StoredAuthority(Authority):
-    """An authority in a Secret; made by ``load``. ``on_trouble`` hears in a sentence why it could not be looked at."""
+    """The authority in the Secret of a namespace. Nothing is known before ``keep`` or ``look`` found or made it.
+
+    ``on_trouble`` hears in a sentence why it cannot be looked at, once for each reason.
+    """
 
     def __init__(
-        self, client: Client, path: ObjectPath, trust: Trust, clock: Clock, on_trouble: Callable[[str], None]
+        self, client: Client, namespace: str, on_trouble: Callable[[str], None], clock: Clock = utc_now
     ) -> None:
-        super().__init__(trust)
+        super().__init__()
         self._client = client
-        self._path = path
-        self._clock = clock
+        self._path = ObjectPath(_SECRETS, SECRET_NAME, namespace)
         self._on_trouble = on_trouble
-
-    @classmethod
-    async def load(
-        cls, client: Client, namespace: str, on_trouble: Callable[[str], None], clock: Clock = utc_now
-    ) -> StoredAuthority:
-        """The authority of this namespace, made if there is none. Raises KubeError, AuthorityUnusable."""
-        path = ObjectPath(_SECRETS, SECRET_NAME, namespace)
-        trust = new_trust(clock())
-        secret = await _found_or_made(client, path, trust)
-        try:
-            trust = trust_of(_data(secret))
-        except CertificateUnusable as error:
-            raise AuthorityUnusable(f"{path}: {error}; mend it, or delete it to have a new one made") from error
-        return cls(client, path, trust, clock, on_trouble)
+        self._clock = clock
+        self._told = ""
 
     async def keep(self) -> None:
         """Follow the Secret for ever."""
+        backoff = Backoff(random.Random(), longest=LOOK_SECONDS)  # noqa: S311 - nothing secret is drawn
         while True:
             try:
                 await self.look()
             except (KubeError, AuthorityUnusable) as error:
-                self._on_trouble(str(error))
-            await asyncio.sleep(LOOK_SECONDS)
+                self._tell(str(error))
+                await asyncio.sleep(backoff.failed())
+            else:
+                self._tell("")
+                backoff.reset()
+                await asyncio.sleep(LOOK_SECONDS)
+
+    def _tell(self, trouble: str) -> None:
+        if trouble and trouble != self._told:
+            self._on_trouble(trouble)
+        self._told = trouble
 
     async def look(self) -> None:
-        """Take over what changed, and write what is due. Raises KubeError, AuthorityUnusable."""
-        secret = await _found_or_made(self._client, self._path, self.trust)
+        """Find it or make it, take over what changed, and write what is due. Raises KubeError, AuthorityUnusable."""
+        last = self._trust
+        secret = await _found_or_made(self._client, self._path, last or new_trust(self._clock()))
         try:
             trust = trust_of(_data(secret))
         except CertificateUnusable as error:
-            raise AuthorityUnusable(f"{self._path}: {error}; the last good one is used on") from error
+            remedy = "mend it, or delete it to have a new one made" if last is None else "the last good one is used on"
+            raise AuthorityUnusable(f"{self._path}: {error}; {remedy}") from error
         due = advanced(trust, self._clock())
         if due is not trust and not await self._is_replaced(secret, due):
             # Another replica was faster; the next look brings what it wrote.
             return
-        if data_of(due) != data_of(self.trust):
-            self.trust = due
+        if last is None or data_of(due) != data_of(last):
+            self.change(due)
 
     async def _is_replaced(self, secret: dict[str, Any], trust: Trust) -> bool:
         """Write the trust over exactly this version; False when that is not the latest."""

@@ -130,20 +130,23 @@ class XdsServer:
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
-        """Open the socket. Publish what is known before: an Envoy that finds nothing waits."""
+        """Open the socket, or the port once the authority is known.
+
+        Publish what is known before: an Envoy that finds nothing waits.
+        """
         server = grpc.aio.server(options=_OPTIONS)
         handler = grpc.stream_stream_rpc_method_handler(
             self._serve, request_deserializer=DeltaDiscoveryRequest.FromString, response_serializer=_as_it_is
         )
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}),))
-        self._bind(server)
+        if self._security is None:
+            self._bind_socket(server)
+        else:
+            self.port = server.add_secure_port(self._address, await self._security.credentials())
         await server.start()
         self._server = server
 
-    def _bind(self, server: grpc.aio.Server) -> None:
-        if self._security is not None:
-            self.port = server.add_secure_port(self._address, self._security.credentials())
-            return
+    def _bind_socket(self, server: grpc.aio.Server) -> None:
         server.add_insecure_port(f"unix:{self._address}")
         # Private keys pass through it.
         Path(self._address).chmod(0o600)

@@ -25,10 +25,11 @@ class Identities:
     async def issue(self, gateway: Key, current: Mapping[str, bytes] | None) -> Mapping[str, bytes] | None:
         """The entries of the Secret with this Gateway's identity; None where ``current`` is good for now.
 
+        Waits as long as the authority is not known.
         Ask again at least once a day, and when the Secret changed.
         """
+        trust = await self._authority.known()
         now = self._clock()
-        trust = self._authority.trust
         uri = uri_of_gateway(gateway.path)
         if current is not None and current.get("ca.crt") == trust.bundle and _is_good(current, uri, now):
             pair = pair_of(current["tls.crt"], current["tls.key"])

@@ -33,10 +33,11 @@ class Security:
         self._clock = clock
         # gRPC asks in threads of its own.
         self._lock = threading.Lock()
-        self._shown = self._issued(authority.trust)
+        self._shown: tuple[Trust, Pair] | None = None
 
-    def credentials(self) -> grpc.ServerCredentials:
-        """For ``add_secure_port``: every client must have a certificate of a trusted authority."""
+    async def credentials(self) -> grpc.ServerCredentials:
+        """For ``add_secure_port``, once the authority is known: every client must have a certificate of it."""
+        self._shown = self._issued(await self._authority.known())
         return grpc.dynamic_ssl_server_credentials(
             _configuration(*self._shown),
             self._changed,  # type: ignore[arg-type]  # its documentation allows None
@@ -65,12 +66,17 @@ class Security:
     def _changed(self) -> grpc.ServerCertificateConfiguration | None:
         """For gRPC, at each handshake: what to show from now on, None for the same as before."""
         with self._lock:
-            trust, shown = self._shown
             current = self._authority.trust
-            if trust is current and self._clock() < renewal_of(shown.certificate, RENEWAL_SHARE):
+            if self._is_good(current):
                 return None
             self._shown = self._issued(current)
             return _configuration(*self._shown)
+
+    def _is_good(self, current: Trust) -> bool:
+        if self._shown is None:
+            return False
+        trust, shown = self._shown
+        return trust is current and self._clock() < renewal_of(shown.certificate, RENEWAL_SHARE)
 
     def _issued(self, trust: Trust) -> tuple[Trust, Pair]:
         return trust, issue(trust.signer, CONTROLLER, self._names, Usage.SERVER, self._clock(), LIFETIME)
