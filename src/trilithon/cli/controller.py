@@ -97,6 +97,10 @@ def command(
     Statuses and generated objects are written by one of several replicas, the holder of a Lease; all of them serve
     Envoys. An API server that is away or refuses a kind changes nothing of what is served.
     """
+    from trilithon.sinks.grpc_environment import prepare
+
+    # Before the next import, which brings gRPC.
+    prepare()
     from trilithon.cli.cluster_serving import ClusterOptions, ClusterServing
     from trilithon.cli.report import report_for
     from trilithon.kube.config import find_config

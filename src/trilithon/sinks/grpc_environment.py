@@ -6,7 +6,6 @@ A program that opens the xDS port to a network calls ``prepare`` first, before a
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import MutableMapping
 
 _SETTINGS = {
@@ -19,7 +18,5 @@ _SETTINGS = {
 
 
 def prepare(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Set it. Raises RuntimeError when it is too late."""
-    if "grpc" in sys.modules:
-        raise RuntimeError("gRPC has been imported already and would not see its settings")
+    """Set it, for whoever has not imported gRPC yet; ``xds_security`` refuses older versions of TLS in any case."""
     environ.update(_SETTINGS)
