@@ -21,6 +21,7 @@ from testcluster.hub import command_in_hub, environment
 from testcluster.layout import Layout
 from testcluster.manifests import Manifests, load, parse
 from testcluster.processes import Process, Processes
+from testcluster.settling import settle
 
 T = TypeVar("T")
 
@@ -169,6 +170,10 @@ class Cluster:
     def wait_ready(self, seconds: float = 60.0) -> None:
         """Wait until the API server says that it is ready."""
         lifecycle.wait_for("the API server", self.api.ready, seconds)
+
+    def settle(self, seconds: float = 90.0) -> None:
+        """Wait until every part of the cluster acts on what is new in the API server, as after that was away."""
+        settle(self.layout, self.api, seconds)
 
     def compact(self) -> None:
         """Make every version of an object but the last unknown: a watch from an older one is answered by 410."""

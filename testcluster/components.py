@@ -33,7 +33,6 @@ ETCD_PEER_PORT: Final = 2380
 PROXY_HEALTH_PORT: Final = 10256
 DNS_PORT: Final = 10053
 """Not 53: something under test may bind that on every address of the node."""
-DNS_READY_PORT: Final = 10054
 NICENESS: Final = -5
 """What answers for the cluster must not wait for what is tested in it, or a busy machine looks like a fault of that.
 The kubelet is not part of it, because its pods inherit what it has."""
@@ -232,7 +231,8 @@ def _proxy_configuration(layout: Layout) -> dict[str, Any]:
         "nodePortAddresses": ["primary"],
         # Those limits are the whole machine's.
         "conntrack": {"maxPerCore": 0},
-        "nftables": {"minSyncPeriod": "0s", "syncPeriod": "30s"},
+        # Its own second between two changes would make every test wait.
+        "nftables": {"minSyncPeriod": "20ms", "syncPeriod": "30s"},
     }
 
 
@@ -245,7 +245,6 @@ def _dns_configuration(layout: Layout) -> str:
     return f"""\
 {DNS_DOMAIN}:{DNS_PORT} in-addr.arpa:{DNS_PORT} ip6.arpa:{DNS_PORT} {{
     bind {NODE_ADDRESS}
-    ready 127.0.0.1:{DNS_READY_PORT}
     errors
     loadbalance
     kubernetes {DNS_DOMAIN} in-addr.arpa ip6.arpa {{

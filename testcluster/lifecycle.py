@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import signal
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from testcluster import build, namespaces, pki
 from testcluster.api import Api, ApiError, conditions
 from testcluster.builds import BUILDS
-from testcluster.components import DNS_READY_PORT, PROXY_HEALTH_PORT, Component, components, dns_objects, write_files
+from testcluster.components import Component, components, dns_objects, write_files
 from testcluster.failure import Failure
 from testcluster.hub import is_inside
 from testcluster.layout import NODE, Layout
 from testcluster.manifests import Manifests, load
 from testcluster.processes import Processes
+from testcluster.settling import settle
 
 CHANNELS: Final = ("experimental", "standard", "none")
 NEEDED: Final = {"ip": "iproute2", "nsenter": "util-linux", "unshare": "util-linux", "nft": "nftables"}
@@ -53,9 +53,8 @@ def up(layout: Layout, processes: Processes, channel: str, say: Callable[[str], 
     dead = _dead(processes, components(layout))
     wait_for("the Gateway API's definitions", lambda: _established(api), 60, dead)
     wait_for("the node", lambda: _node_ready(api), 60, dead)
-    wait_for("kube-proxy", lambda: _answers(layout, PROXY_HEALTH_PORT, "/healthz"), 60, dead)
-    wait_for("the cluster's DNS", lambda: _answers(layout, DNS_READY_PORT, "/ready"), 60, dead)
     wait_for("the default service account", lambda: _has_account(api), 60, dead)
+    settle(layout, api, 90, dead)
 
 
 def down(layout: Layout, processes: Processes, *, keep: bool = False) -> None:
@@ -140,16 +139,6 @@ def _has_account(api: Api) -> bool:
     try:
         return api.find("/api/v1/namespaces/default/serviceaccounts/default") is not None
     except ApiError:
-        return False
-
-
-def _answers(layout: Layout, port: int, path: str) -> bool:
-    try:
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=2)) as connection:
-            connection.sock = namespaces.connect(layout.hub, ("127.0.0.1", port), 2)
-            connection.request("GET", path)
-            return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
         return False
 
 

@@ -20,6 +20,19 @@ from typing import Final
 from testcluster.layout import BALANCER_NETWORK, NODE_ADDRESS, SERVICE_NETWORK, Layout
 
 FOLDER: Final = Path("/run/netns")
+RULES: Final = f"""\
+table ip testcluster {{
+  set services {{ type ipv4_addr; flags interval; elements = {{ {SERVICE_NETWORK}, {BALANCER_NETWORK} }}; }}
+  chain refuse {{
+    ip daddr @services meta l4proto tcp reject with tcp reset
+    ip daddr @services reject
+  }}
+  chain output {{ type filter hook output priority filter; jump refuse; }}
+  chain forward {{ type filter hook forward priority filter; jump refuse; }}
+}}
+"""
+"""What still has a Service's address after kube-proxy's rules is for nobody: it is refused at once, without waiting for
+a neighbour that never answers."""
 CLONE_NEWNET: Final = 0x40000000
 
 
@@ -71,7 +84,6 @@ def create_hub(layout: Layout) -> None:
 
 def _wire_hub(hub: str) -> None:
     # Services' addresses need a route, or the kernel refuses them before kube-proxy's rules see them.
-    # Where there is no rule, it leads nowhere.
     # A bridge without ports, because some kernels have no device that is made for having an address and nothing else.
     _ip_batch(
         hub,
@@ -82,6 +94,7 @@ def _wire_hub(hub: str) -> None:
         f"route add {SERVICE_NETWORK} dev node",
         f"route add {BALANCER_NETWORK} dev node",
     )
+    subprocess.run(inside(hub, ["nft", "-f", "-"]), check=True, text=True, input=RULES)
     with entered(hub):
         # These files show the settings of whoever opens them.
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")

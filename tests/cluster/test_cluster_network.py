@@ -19,7 +19,15 @@ def addresses(cluster: Cluster, namespace: str) -> dict[str, str]:
     cluster.apply(
         server_pod("one"), server_pod("two"), client_pod(), service("web", type="LoadBalancer"), namespace=namespace
     )
-    return wait_ready(cluster, namespace, "one", "two", "client")
+    found = wait_ready(cluster, namespace, "one", "two", "client")
+    until(cluster, lambda: ask(cluster_ip(cluster, namespace)))
+    until(cluster, lambda: ask(balancer_address(cluster, namespace)))
+    return found
+
+
+def cluster_ip(cluster: Cluster, namespace: str, name: str = "web") -> str:
+    address: str = cluster.get(f"/api/v1/namespaces/{namespace}/services/{name}")["spec"]["clusterIP"]
+    return address
 
 
 def until(cluster: Cluster, look: Callable[[], dict[str, str]]) -> dict[str, str]:
@@ -47,7 +55,7 @@ def balancer_address(cluster: Cluster, namespace: str, name: str = "web") -> str
 @pytest.mark.usefixtures("addresses")
 def test_a_service_is_reached_from_the_node_and_spreads_over_its_pods(cluster: Cluster, namespace: str) -> None:
     """The node reaches a ClusterIP, and every pod behind it gets requests."""
-    address = cluster.get(f"/api/v1/namespaces/{namespace}/services/web")["spec"]["clusterIP"]
+    address = cluster_ip(cluster, namespace)
     assert ip_address(address) in SERVICE_NETWORK
     seen: set[str] = set()
 
@@ -62,7 +70,7 @@ def test_pods_see_each_others_addresses(cluster: Cluster, namespace: str, addres
     """Neither directly nor through a Service does a pod appear as somebody else."""
     direct = ask_from(cluster, namespace, "client", f"http://{addresses['one']}:8080/")
     assert direct == {"pod": "one", "client": addresses["client"]}
-    address = cluster.get(f"/api/v1/namespaces/{namespace}/services/web")["spec"]["clusterIP"]
+    address = cluster_ip(cluster, namespace)
     assert ask_from(cluster, namespace, "client", f"http://{address}/")["client"] == addresses["client"]
 
 
@@ -85,7 +93,7 @@ def test_a_pod_reaches_itself_through_its_service(cluster: Cluster, namespace: s
     """A connection that comes back to where it began."""
     cluster.apply(server_pod("alone", "alone"), service("alone", "alone"), namespace=namespace)
     wait_ready(cluster, namespace, "alone")
-    address = cluster.get(f"/api/v1/namespaces/{namespace}/services/alone")["spec"]["clusterIP"]
+    address = cluster_ip(cluster, namespace, "alone")
     until(cluster, lambda: ask(address))
     assert ask_from(cluster, namespace, "alone", f"http://{address}/")["pod"] == "alone"
 
