@@ -108,15 +108,14 @@ class Transport:
         if response.status == 401 and self.config.credentials.refuse(credential):
             renewed = await self.config.credentials.current()
             if renewed != credential:
-                response.close()
+                _leave(response)
                 response = await self._send(request, renewed)
         try:
             if response.status >= 300:
                 raise await _refusal(response)
             yield Answer(response)
         finally:
-            # An answer that was not read to its end costs its connection, which is all that can be done with it.
-            response.close()
+            _leave(response)
 
     async def _send(self, request: Request, credential: Credential) -> aiohttp.ClientResponse:
         if self._session is None:
@@ -165,6 +164,15 @@ class Transport:
             self._tls = await asyncio.to_thread(tls_context, self._ca, credential, is_insecure=trust.is_insecure)
             self._tls_of = material
         return self._tls
+
+
+def _leave(response: aiohttp.ClientResponse) -> None:
+    """Be done with an answer. One that was not read to its end costs its connection."""
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        # At once: to close it in good order would wait for a server that may never answer.
+        connection.transport.abort()
+    response.close()
 
 
 async def _in_time(work: Awaitable[T], seconds: float) -> T:
