@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -164,6 +165,8 @@ main.add_command(conformance)
 
 def run() -> None:
     """Run a command; what must change outside of this program is told without a traceback."""
+    # Where root's commands are, also if a user's PATH was inherited.
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     try:
         main(prog_name="python -m testcluster")
     except (Failure, ApiError, LookupError) as error:

@@ -34,7 +34,7 @@ def build(builds: Iterable[Build] = BUILDS, *, again: bool = False) -> int:
     wanted = [one for one in builds if again or not is_built(one)]
     if not wanted:
         return 0
-    _check_go()
+    check_go()
     with _alone():
         # Another command may have built some meanwhile.
         wanted = [one for one in wanted if again or not is_built(one)]
@@ -90,7 +90,7 @@ def _compile(program: Program, output: Path, progress: Progress) -> None:
             tail.append(line)
             progress.note(line)
     if process.returncode:
-        raise Failure(_explained(f"{program.name} could not be built", "".join(tail)))
+        raise Failure(explained(f"{program.name} could not be built", "".join(tail)))
 
 
 def _copy(files: Files, output: Path) -> None:
@@ -104,14 +104,15 @@ def _copy(files: Files, output: Path) -> None:
         check=False,
     )
     if answer.returncode:
-        raise Failure(_explained(f"{files.required} could not be fetched", answer.stdout))
+        raise Failure(explained(f"{files.required} could not be fetched", answer.stdout))
     # Modules are read-only where Go keeps them; a copy must be removable.
     shutil.copytree(Path(json.loads(answer.stdout)["Dir"]) / files.folder, output, copy_function=shutil.copyfile)
     for path in (output, *output.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def _explained(what: str, output: str) -> str:
+def explained(what: str, output: str) -> str:
+    """A message about a go command that failed: what it means, where that is known, and what it said."""
     if OFFLINE.search(output):
         what += ": Go modules are fetched from the network ($GOPROXY), and it could not be reached"
     elif "no space left" in output:
@@ -119,7 +120,8 @@ def _explained(what: str, output: str) -> str:
     return f"{what}:\n{output.strip()}"
 
 
-def _check_go() -> None:
+def check_go() -> None:
+    """Failure if there is no Go that can compile the modules."""
     needed = ".".join(map(str, GO_AT_LEAST))
     advice = f"The test cluster is built with Go {needed} or newer; install it (https://go.dev/dl) and put it on PATH."
     if shutil.which("go") is None:
@@ -129,7 +131,7 @@ def _check_go() -> None:
         ["go", "env", "GOVERSION", "GOTOOLCHAIN"], cwd="/", stdout=subprocess.PIPE, text=True, check=True
     )
     version, toolchain, *_ = answer.stdout.splitlines()
-    found = GO_VERSION.match(version)
+    found = GO_VERSION.search(version)
     numbers = (int(found[1]), int(found[2])) if found else GO_AT_LEAST
     # From 1.21 on, go fetches the toolchain that a module asks for, unless it is told not to.
     fetches = numbers >= (1, 21) and toolchain.split("+")[-1] != "local"
