@@ -20,7 +20,7 @@ class Level(StrEnum):
     EXTENDED = "extended"
 
 
-class Test(msgspec.Struct, frozen=True):
+class SuiteTest(msgspec.Struct, frozen=True):
     """A test of the suite, and the features it exercises: it is run if an implementation claims them all."""
 
     name: str
@@ -36,7 +36,7 @@ class Profile(msgspec.Struct, frozen=True):
     core: tuple[str, ...]
     extended: tuple[str, ...]
 
-    def level(self, test: Test) -> Level | None:
+    def level(self, test: SuiteTest) -> Level | None:
         """How this profile counts a test; None if it does not. One that needs any extended feature is extended."""
         features = set(test.features)
         # UDPRoute is among both kinds of its profile's features, so the order matters.
@@ -48,7 +48,7 @@ class Profile(msgspec.Struct, frozen=True):
 class Catalogue(msgspec.Struct, frozen=True):
     """All tests in the order in which the suite runs them, and all profiles."""
 
-    tests: tuple[Test, ...]
+    tests: tuple[SuiteTest, ...]
     profiles: tuple[Profile, ...]
 
     @classmethod
@@ -68,7 +68,7 @@ class Catalogue(msgspec.Struct, frozen=True):
         have = set(features)
         return tuple(profile for profile in self.profiles if have.issuperset(profile.core))
 
-    def named(self, patterns: Sequence[str]) -> tuple[Test, ...]:
+    def named(self, patterns: Sequence[str]) -> tuple[SuiteTest, ...]:
         """The tests of these names, in which ``*`` and ``?`` stand for anything. Failure for one that names none."""
         for pattern in patterns:
             if not any(fnmatch.fnmatchcase(test.name, pattern) for test in self.tests):
@@ -76,7 +76,7 @@ class Catalogue(msgspec.Struct, frozen=True):
                 raise Failure(f"There is no test {pattern}." + (f" Is it {' or '.join(near)}?" if near else ""))
         return tuple(t for t in self.tests if any(fnmatch.fnmatchcase(t.name, pattern) for pattern in patterns))
 
-    def counted(self, profiles: Iterable[Profile]) -> tuple[Test, ...]:
+    def counted(self, profiles: Iterable[Profile]) -> tuple[SuiteTest, ...]:
         """The tests that any of these profiles counts."""
         chosen = tuple(profiles)
         return tuple(test for test in self.tests if any(profile.level(test) for profile in chosen))

@@ -20,6 +20,8 @@ MARK: Final = "\x16"
 
 # What the suite says about an answer that it did not expect begins with the whole request and ends with the answer.
 UNEXPECTED: Final = re.compile(r"Response expectation failed for request: .*\} +not ready yet: (.*?)(?:\. CRes: .*)?$")
+AFTER: Final = re.compile(r" \(after [\d.]+\w+\)$")
+"""How long it took, which would make the same answer look like another."""
 CRASH: Final = re.compile(r"(panic|fatal error): ")
 KEPT_ENTRIES: Final = 30
 LAST_ENTRIES: Final = 3
@@ -178,5 +180,5 @@ def _assertion(entry: Entry) -> str:
 
 def _short(text: str) -> str:
     if found := UNEXPECTED.match(text):
-        text = found[1]
+        text = AFTER.sub("", found[1])
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from testcluster.conformance.catalogue import Catalogue, Level, Profile, Test
+from testcluster.conformance.catalogue import Catalogue, Level, Profile, SuiteTest
 from testcluster.conformance.implementation import Published
 from testcluster.conformance.outcome import BAD, Failing, Outcome, Results, Run, Tally, Verdict, tally
 
@@ -41,7 +41,7 @@ def compared(results: Results, published: Mapping[str, Published]) -> list[str]:
     return differences
 
 
-def letters(test: Test, profiles: Iterable[Profile]) -> str:
+def letters(test: SuiteTest, profiles: Iterable[Profile]) -> str:
     """How the profiles count a test: HTTP core, TLS extended."""
     levels = ((profile, profile.level(test)) for profile in profiles)
     return ", ".join(f"{short(profile)} {level}" for profile, level in levels if level)
