@@ -23,6 +23,7 @@ from trilithon.controller.cluster import (
     UsedClasses,
     applied_to,
 )
+from trilithon.controller.replicas import Replicas
 from trilithon.controller.watched_cluster import WatchedCluster
 from trilithon.incremental import Edit
 from trilithon.kube.client import Client
@@ -42,6 +43,7 @@ from trilithon.sinks.envoy_process import Launch
 from trilithon.sinks.event_recorder import EventRecorder
 from trilithon.sinks.finalizers import Finalizers
 from trilithon.sinks.identities import Identities
+from trilithon.sinks.replica_link import ReplicaService
 from trilithon.sinks.runtime_directory import RuntimeDirectoryError, create
 from trilithon.sinks.status_writer import StatusWriter
 from trilithon.sinks.xds_security import Security, names_of
@@ -50,7 +52,7 @@ from trilithon.sources.kubernetes_kinds import Scope
 
 
 class ClusterOptions(Struct, frozen=True, kw_only=True):
-    """What ``trilithon controller`` was told; ``identity`` tells this replica from the others."""
+    """What ``trilithon controller`` was told; ``identity`` and ``own_address`` tell this replica from the others."""
 
     namespaces: tuple[str, ...] = ()
     namespace_selector: str = ""
@@ -58,6 +60,7 @@ class ClusterOptions(Struct, frozen=True, kw_only=True):
     controller_name: str
     own_namespace: str
     own_name: str
+    own_address: str
     identity: str
     image: str
     xds: tuple[str, int]
@@ -155,12 +158,14 @@ class ClusterServing:
         client: Client,
         leads: Callable[[], bool],
     ) -> Controller:
+        transport = client.transport
         authority = StoredAuthority(client, self._options.own_namespace, self._trouble)
         keeping = asyncio.create_task(authority.keep(), name="keep the authority")
         stack.callback(keeping.cancel)
         installation = settings.installation or Installation()
         host, port = self._options.xds
-        surface = Surface(f"{host}:{port}", security=Security(authority, names_of(installation)))
+        security = Security(authority, names_of(installation))
+        surface = Surface(f"{host}:{port}", security=security)
         controller = Controller(
             source,
             settings,
@@ -175,6 +180,10 @@ class ClusterServing:
         )
         self._leaders.append(applier.lead)
         controller.attach(Infrastructures(applier))
+        proxies = controller.proxies
+        controller.answer(ReplicaService(security, proxies.own.values, proxies.listen).handler())
+        replicas = Replicas(transport, installation, self._options.own_address, security, proxies, self._trouble)
+        controller.attach(replicas)
         return controller
 
     def _feed(self, edits: Iterable[Edit[Any, Any]]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trilithon.cli.cluster_serving import ClusterServing
 
 # What each is in the environment of a pod, as the Deployment sets it.
-POD_NAME, POD_NAMESPACE = "POD_NAME", "POD_NAMESPACE"
+POD_NAME, POD_NAMESPACE, POD_IP = "POD_NAME", "POD_NAMESPACE", "POD_IP"
 
 
 class Place(click.ParamType[tuple[str, int]]):
@@ -113,6 +113,7 @@ def command(
     chosen = ClusterOptions(
         has_processes=infrastructure == "processes",
         own_namespace=own_namespace or config.namespace,
+        own_address=os.environ.get(POD_IP, ""),
         identity=os.environ.get(POD_NAME) or f"{socket.gethostname()}-{os.getpid()}",
         **options,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from grpc import GenericRpcHandler
 from msgspec import Struct
 
 from trilithon.controller.envoys import Envoys
@@ -110,6 +111,10 @@ class Controller:
     def attach(self, outlet: Outlet) -> None:
         """Let results go there as well; before ``run``."""
         self._outlets.append(outlet)
+
+    def answer(self, service: GenericRpcHandler) -> None:
+        """Answer this service at the Envoys' port; before ``run``."""
+        self._server.answer(service)
 
     def feed(self, coming: Iterable[Edit[Any, Any]]) -> None:
         """Take in what an outlet has learned; from the loop."""

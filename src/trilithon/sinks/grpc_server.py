@@ -122,12 +122,17 @@ class XdsServer:
         if ("/" in self._address) is (security is not None):
             raise ValueError(f"{address}: a TCP address needs security, and a unix socket has none")
         self._security = security
+        self._services: list[grpc.GenericRpcHandler] = []
         self.port: int | None = None
         self._on_proxy = on_proxy
         self._on_applied = on_applied
         self._grace = grace
         self._gateways: dict[str, _Gateway] = {}
         self._server: grpc.aio.Server | None = None
+
+    def answer(self, service: grpc.GenericRpcHandler) -> None:
+        """Answer this service at the same port, from ``start`` on; it checks by itself who asks."""
+        self._services.append(service)
 
     async def start(self) -> None:
         """Open the socket, or the port once the authority is known.
@@ -138,7 +143,9 @@ class XdsServer:
         handler = grpc.stream_stream_rpc_method_handler(
             self._serve, request_deserializer=DeltaDiscoveryRequest.FromString, response_serializer=_as_it_is
         )
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}),))
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}), *self._services)
+        )
         if self._security is None:
             self._bind_socket(server)
         else:

@@ -44,8 +44,28 @@ class Security:
             require_client_authentication=True,
         )
 
+    async def replica_credentials(self) -> grpc.ChannelCredentials:
+        """For a connection to another replica; a new connection needs new ones."""
+        trust = await self._authority.known()
+        shown = issue(trust.signer, CONTROLLER, (), Usage.CLIENT, self._clock(), LIFETIME)
+        return grpc.ssl_channel_credentials(trust.bundle, shown.key_pem, shown.certificate_pem)
+
     def peer(self, context: AuthContext) -> Peer:
-        """Who the client of this connection is. Raises Unidentified."""
+        """Whose Envoy the client of this connection is. Raises Unidentified."""
+        certificate, uris = self._client(context)
+        gateways = [gateway_of_uri(uri) for uri in uris]
+        if len(gateways) != 1 or gateways[0] is None:
+            raise Unidentified("the certificate names no Gateway, or more than one")
+        return Peer(gateways[0], (certificate.not_valid_after_utc - self._clock()).total_seconds())
+
+    def check_replica(self, context: AuthContext) -> None:
+        """Let a client pass that is a replica of this controller. Raises Unidentified for any other."""
+        _, uris = self._client(context)
+        if uris != (CONTROLLER,):
+            raise Unidentified("the certificate is not the controller's")
+
+    def _client(self, context: AuthContext) -> tuple[x509.Certificate, tuple[str, ...]]:
+        """The certificate of a client, and the URIs that it names. Raises Unidentified."""
         if list(context.get("ssl_tls_version", ())) != [_TLS]:
             # gRPC cannot be told to refuse an older version in the handshake; see also ``grpc_environment``.
             raise Unidentified("TLS 1.3 is needed")
@@ -58,10 +78,7 @@ class Security:
             uris = uris_of(certificate)
         except CertificateUnusable as error:
             raise Unidentified(str(error)) from error
-        gateways = [gateway_of_uri(uri) for uri in uris]
-        if len(gateways) != 1 or gateways[0] is None:
-            raise Unidentified("the certificate names no Gateway, or more than one")
-        return Peer(gateways[0], (certificate.not_valid_after_utc - now).total_seconds())
+        return certificate, uris
 
     def _changed(self) -> grpc.ServerCertificateConfiguration | None:
         """For gRPC, at each handshake: what to show from now on, None for the same as before."""
