@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from trilithon.resources.meta import Key, PortNumber, Spec
+from trilithon.resources.says import Says
 
 Quantity = Annotated[
     str,
@@ -26,41 +27,52 @@ Replicas = Annotated[int, Meta(ge=1, le=MOST_REPLICAS)]
 
 
 class Autoscaling(Spec, kw_only=True):
-    """Between how many pods, and at which average use of the requested CPU, in percent (80 if unset)."""
+    """How many pods, by how much of the CPU that they request is used."""
 
-    min_replicas: Replicas = 1
-    max_replicas: Replicas
-    target_cpu_percent: Annotated[int, Meta(ge=1, le=1000)] = 80
+    min_replicas: Annotated[Replicas, Says("The fewest pods.")] = 1
+    max_replicas: Annotated[Replicas, Says("The most pods.")]
+    target_cpu_percent: Annotated[
+        int, Meta(ge=1, le=1000), Says("The use to aim at, on average over all pods, in percent of the request.")
+    ] = field(name="targetCPUPercent", default=80)
 
 
 class Amounts(Spec, kw_only=True):
     """How much of each resource."""
 
-    cpu: Quantity | None = None
-    memory: Quantity | None = None
+    cpu: Annotated[Quantity | None, Says("CPUs, such as 500m or 2.")] = None
+    memory: Annotated[Quantity | None, Says("Bytes, such as 128Mi or 1Gi.")] = None
 
 
 class Resources(Spec, kw_only=True):
-    """What each pod is promised, and what it may use at most."""
+    """What each pod gets."""
 
-    requests: Amounts | None = None
-    limits: Amounts | None = None
+    requests: Annotated[Amounts | None, Says("What a pod is promised; 100m CPU and 128Mi of memory if unset.")] = None
+    limits: Annotated[Amounts | None, Says("What a pod may use at most; no limit if unset.")] = None
 
 
 class NodePort(Spec, kw_only=True):
-    """The port of every node that leads to a listener's port."""
+    """The port of every node that leads to a port of the Gateway."""
 
-    port: PortNumber
-    node_port: PortNumber
+    port: Annotated[PortNumber, Says("The port of a listener.")]
+    node_port: Annotated[PortNumber, Says("The port of the nodes.")]
 
 
 class ServiceParameters(Spec, kw_only=True):
-    """The Service through which clients reach the Gateway; LoadBalancer unless a type is given."""
+    """The Service through which clients reach a Gateway."""
 
-    type: Literal["LoadBalancer", "NodePort", "ClusterIP"] | None = None
-    annotations: Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=32)] | None = None
-    external_traffic_policy: Literal["Cluster", "Local"] | None = None
-    load_balancer_class: (
+    type: Annotated[
+        Literal["LoadBalancer", "NodePort", "ClusterIP"] | None,
+        Says("LoadBalancer if unset, or ClusterIP with hostNetwork."),
+    ] = None
+    annotations: Annotated[
+        Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=16)] | None,
+        Says("Annotations of the Service alone, such as those that a cloud's load balancer reads."),
+    ] = None
+    external_traffic_policy: Annotated[
+        Literal["Cluster", "Local"] | None,
+        Says("Local keeps the clients' addresses, and needs a pod on every node that gets traffic."),
+    ] = None
+    load_balancer_class: Annotated[
         Annotated[
             str,
             Meta(
@@ -71,27 +83,40 @@ class ServiceParameters(Spec, kw_only=True):
                 description="a name of a load balancer class, such as example.com/internal",
             ),
         ]
-        | None
-    ) = None
-    node_ports: Annotated[tuple[NodePort, ...], Meta(max_length=64)] = ()
+        | None,
+        Says("Which load balancer gives the address; the cluster's own if unset. It cannot be changed later."),
+    ] = None
+    node_ports: Annotated[
+        tuple[NodePort, ...], Meta(max_length=64), Says("Fixed ports of the nodes; others are assigned.")
+    ] = ()
 
 
 class EnvoyParameters(Spec, kw_only=True):
-    """How Envoy is started."""
+    """How Envoy is started. A change replaces the pods."""
 
-    concurrency: Annotated[int, Meta(ge=1, le=256)] | None = None
-    log_level: Literal["trace", "debug", "info", "warning", "error", "critical"] | None = None
+    concurrency: Annotated[
+        Annotated[int, Meta(ge=1, le=256)] | None, Says("Worker threads; one for each CPU of the node if unset.")
+    ] = None
+    log_level: Annotated[
+        Literal["trace", "debug", "info", "warning", "error", "critical"] | None, Says("Warning if unset.")
+    ] = None
 
 
 class GatewayParametersSpec(Spec, kw_only=True):
-    """Parameters as written. ``host_network`` counts only where a GatewayClass names the object."""
+    """What runs a Gateway. A Gateway's own parameters go before those of its class, field by field."""
 
-    replicas: Replicas | None = None
-    autoscaling: Autoscaling | None = None
-    resources: Resources | None = None
-    service: ServiceParameters | None = None
-    envoy: EnvoyParameters | None = None
-    host_network: bool | None = None
+    replicas: Annotated[Replicas | None, Says("How many pods; 1 if neither this nor autoscaling is set.")] = None
+    autoscaling: Annotated[Autoscaling | None, Says("Has the number of pods follow their load.")] = None
+    resources: Annotated[Resources | None, Says("What each pod gets.")] = None
+    service: Annotated[ServiceParameters | None, Says("The Service through which clients reach the Gateway.")] = None
+    envoy: Annotated[EnvoyParameters | None, Says("How Envoy is started.")] = None
+    host_network: Annotated[
+        bool | None,
+        Says(
+            "Pods have the addresses of their nodes. Counts only where a GatewayClass names this object. Listeners on "
+            "ports below 1024 then need net.ipv4.ip_unprivileged_port_start=0 on the nodes."
+        ),
+    ] = None
 
 
 class GatewayParameters(Struct, frozen=True, gc=False):
