@@ -25,6 +25,8 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
+    # A connection is not shared with an earlier one, which showed an older certificate.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 Listen = Callable[[Callable[[Proxy], None]], Callable[[], None]]
