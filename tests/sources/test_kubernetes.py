@@ -200,6 +200,16 @@ async def test_with_namespaces_given_nothing_is_asked_of_others(cluster: Cluster
     assert not any("/namespaces/infra/" in request.path for request in cluster.requests)
 
 
+async def test_a_secret_of_another_namespace_is_not_asked_for(cluster: Cluster) -> None:
+    spec = listening("cert")
+    spec["listeners"][0]["tls"]["certificateRefs"][0]["namespace"] = "infra"
+    await cluster.put("gateways", "gw", "shop", spec=spec)
+    async with following(cluster.address, Scope(namespaces=("shop",))) as followed:
+        await followed.first()
+    assert followed.names("Gateway") == {"shop/gw"}
+    assert cluster.asked("secrets") == []
+
+
 async def test_with_a_selector_objects_come_and_go_with_their_namespace(cluster: Cluster) -> None:
     async with following(cluster.address, Scope(namespace_selector="team=shop")) as followed:
         await followed.first()

@@ -26,9 +26,9 @@ _OPTIONAL = frozenset({CRD.kind})
 
 
 class Scope(Struct, frozen=True, kw_only=True):
-    """Which namespaces count: all, those named, or those whose labels a selector takes (as kubectl writes selectors).
+    """Which namespaces count: those named (all, if there are none) whose labels a selector takes, if there is one.
 
-    Objects without a namespace always count.
+    The selector is written as for kubectl. Objects without a namespace always count.
     """
 
     namespaces: tuple[str, ...] = ()
@@ -77,12 +77,12 @@ def watched(scope: Scope) -> tuple[WatchedKind, ...]:
 
 
 def _selections(kind: Kind, scope: Scope) -> list[Selection]:
-    is_named_only = kind.name in NAMED_KINDS
+    names = tuple(dict.fromkeys(scope.namespaces))
     if kind.name == "Namespace":
-        if scope.namespaces:
-            # One by one: with rights to some namespaces nobody may list all.
-            return [Selection(fields=f"metadata.name={name}") for name in scope.namespaces]
-        return [Selection(labels=scope.namespace_selector)]
-    if not kind.namespaced or not scope.namespaces:
+        # One by one: with rights to some namespaces nobody may list all.
+        found = [Selection(fields=f"metadata.name={name}", labels=scope.namespace_selector) for name in names]
+        return found or [Selection(labels=scope.namespace_selector)]
+    is_named_only = kind.name in NAMED_KINDS
+    if not kind.namespaced or not names:
         return [Selection(is_metadata_only=is_named_only)]
-    return [Selection(namespace=name, is_metadata_only=is_named_only) for name in dict.fromkeys(scope.namespaces)]
+    return [Selection(namespace=name, is_metadata_only=is_named_only) for name in names]

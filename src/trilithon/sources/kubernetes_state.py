@@ -37,13 +37,21 @@ class ClusterChange(Struct, frozen=True):
 class ClusterState:
     """The objects of a cluster, as last read.
 
-    With ``is_selective`` only objects of namespaces that are known count; they come and go with their namespace.
-    ``read`` is called with the Secrets and ConfigMaps that are to be read.
+    Only objects of ``namespaces`` count (all, if there are none), and with ``is_selective`` only those of namespaces
+    that are known: they come and go with their namespace. ``read`` is called with the Secrets and ConfigMaps that are to be read.
     """
 
-    def __init__(self, on_stored: OnStored, read: Callable[[Key], None], *, is_selective: bool) -> None:
+    def __init__(
+        self,
+        on_stored: OnStored,
+        read: Callable[[Key], None],
+        namespaces: Iterable[str] = (),
+        *,
+        is_selective: bool = False,
+    ) -> None:
         self._on_stored = on_stored
         self._read = read
+        self._namespaces = frozenset(namespaces)
         self._is_selective = is_selective
         self._rows: dict[Key, Any] = {}
         self._stored: dict[Key, Stored] = {}
@@ -74,7 +82,11 @@ class ClusterState:
 
     def counts(self, namespace: str) -> bool:
         """Whether objects of a namespace count; those without one always do."""
-        return not self._is_selective or not namespace or Key("Namespace", "", namespace) in self._rows
+        if not namespace:
+            return True
+        if self._namespaces and namespace not in self._namespaces:
+            return False
+        return not self._is_selective or Key("Namespace", "", namespace) in self._rows
 
     # What comes in
 
