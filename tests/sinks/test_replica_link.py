@@ -26,7 +26,7 @@ class Replica:
         self.server = XdsServer(
             "127.0.0.1:0", on_proxy=lambda _: None, on_applied=lambda *_: None, security=security(of)
         )
-        self.server.answer(ReplicaService(security(of), lambda: self.own.values(), self._listen).handler())
+        self.server.answer(ReplicaService(security(of), self.own.values, self._listen).handler())
 
     def _listen(self, listener: Callable[[Proxy], None]) -> Callable[[], None]:
         self.listeners.append(listener)
