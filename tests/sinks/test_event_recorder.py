@@ -185,6 +185,15 @@ async def test_after_a_restart_the_name_is_the_same_and_nothing_is_repeated() ->
     assert len(names) == 1
 
 
+async def test_what_was_told_before_a_restart_counts_up_too() -> None:
+    async with recording() as world:
+        world.api.answer = lambda asked: refusal(409, "AlreadyExists") if asked.method == "POST" else None
+        world.recorder.record(ROUTE, "u", problem())
+        world.recorder.record(ROUTE, "u", problem())
+        await world.api.bodies(2)
+    assert [asked.method for asked in world.api.asked] == ["POST", "PATCH"]
+
+
 async def test_a_failure_costs_one_event() -> None:
     async with recording() as world:
         world.api.answer = lambda asked: refusal(403, "Forbidden") if "one" in asked.body["note"] else None

@@ -346,6 +346,18 @@ def test_an_api_server_that_is_away_is_asked_by_one_at_a_time(world: World, erro
     assert world.writes.trouble == ""
 
 
+def test_failures_at_once_are_one_failure(world: World) -> None:
+    keys = [Key("Widget", "default", str(number)) for number in range(16)]
+    for key in keys:
+        world.writes.stored(key, widget(key))
+        world.writes.want(key, "good")
+    for job in [world.write() for _ in keys]:
+        world.fail(job, REFUSED)
+    began = world.now
+    world.wait()
+    assert world.now - began <= 0.5
+
+
 def test_after_a_lost_answer_the_object_is_read(settled: World) -> None:
     settled.writes.want(KEY, "new")
     settled.fail(settled.write(), LOST)

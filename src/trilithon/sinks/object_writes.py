@@ -192,10 +192,11 @@ class ObjectWrites(Generic[Wish]):
         for _ in range(min(LOOKS, len(self._ready))):
             key = self._ready.popleft()
             known = self._objects.get(key)
+            # What is busy is never ready.
             if known is None or not known.is_ready:
                 continue
             known.is_ready = False
-            if key not in self._busy and (job := self._look(key, known, now)) is not None:
+            if (job := self._look(key, known, now)) is not None:
                 self._busy.add(key)
                 known.is_touched = False
                 return job
