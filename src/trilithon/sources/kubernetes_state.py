@@ -38,7 +38,8 @@ class ClusterState:
     """The objects of a cluster, as last read.
 
     Only objects of ``namespaces`` count (all, if there are none), and with ``is_selective`` only those of namespaces
-    that are known: they come and go with their namespace. ``read`` is called with the Secrets and ConfigMaps that are to be read.
+    that are known: they come and go with their namespace. ``read`` is called with each Secret or ConfigMap
+    that is to be read.
     """
 
     def __init__(
