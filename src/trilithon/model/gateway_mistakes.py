@@ -101,8 +101,7 @@ ADDRESS_NOT_ASSIGNED = Mistake(
     "AddressNotAssigned",
     "Programmed",
     "AddressNotAssigned",
-    "no address is assigned yet: {why}",
-    "{remedy}",
+    "no address is assigned: {why}",
     severity="warning",
 )
 SERVICE_BEHIND = Mistake(

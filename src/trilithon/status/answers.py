@@ -46,7 +46,9 @@ def _of_port(settings: Settings, listener: Listener, message: str) -> Problem:
     if "cannot bind" not in message:
         return mistakes.ENVOY_REFUSED.at(gateway, listener.path, why=message)
     bound = settings.bound_port(listener.port)
-    if "Permission denied" in message:
+    if settings.installation is not None:
+        why, remedy = message, "another process of the node may have it; see hostNetwork of GatewayParameters"
+    elif "Permission denied" in message:
         why = f"ports below {PRIVILEGED_PORTS.stop} need privileges that this process lacks"
         remedy = f"start with --port-offset 8000 to serve port {bound} at {bound + 8000}, or grant CAP_NET_BIND_SERVICE"
     elif "Address already in use" in message:

@@ -7,9 +7,12 @@ SUPPORTED_FEATURES: tuple[str, ...] = tuple(
     sorted(
         (
             "Gateway",
+            "GatewayAddressEmpty",
             "GatewayHTTPListenerIsolation",
             "GatewayHTTPSListenerDetectMisdirectedRequests",
+            "GatewayInfrastructurePropagation",
             "GatewayPort8080",
+            "GatewayStaticAddresses",
             "HTTPRoute",
             "HTTPRoute303RedirectStatusCode",
             "HTTPRoute307RedirectStatusCode",

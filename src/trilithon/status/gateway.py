@@ -72,7 +72,11 @@ def gateway_status_of(settings: Settings, read: Read, listeners: Listeners) -> G
         addresses=reached.addresses,
         conditions=_gateway_conditions(listeners, statuses, proxy, reached, is_behind(proxy, wanted.values())),
         listeners=statuses,
-        problems=(*reached.problems, *(problem for found in live.values() for problem in found)),
+        # What is only on its way is for the condition to tell.
+        problems=(
+            *(problem for problem in reached.problems if problem.severity == "error"),
+            *(problem for found in live.values() for problem in found),
+        ),
     )
 
 

@@ -68,7 +68,7 @@ def gateway_addresses_of(settings: Settings, read: Read, listeners: Listeners) -
 def _of_process(read: Read, gateway: Gateway) -> GatewayAddresses:
     host = read.one(HOSTS, gateway.key)
     if host is None:
-        problem = mistakes.ADDRESS_NOT_ASSIGNED.at(gateway.key, _AT, why="its process has none", remedy="")
+        problem = mistakes.ADDRESS_NOT_ASSIGNED.at(gateway.key, _AT, why="its process has none")
         return GatewayAddresses(gateway.key, (), (problem,))
     refused = [
         _not_usable(gateway, index, value, host.address)
@@ -127,15 +127,14 @@ def _not_obtained(
 
 
 def _not_assigned(gateway: Gateway, name: str, service: Service | None) -> Problem:
-    path, remedy = f"{gateway.key.namespace}/{name}", ""
+    path = f"{gateway.key.namespace}/{name}"
     if service is None:
-        why = f"Service {path} is not there"
+        why = f"Service {path} is not there yet"
     elif service.spec.type == "LoadBalancer":
-        why = f"no load balancer has given one to Service {path}"
-        remedy = "install a load balancer, or set service.type in GatewayParameters"
+        why = f"no load balancer has given one to Service {path}; without any, set service.type in GatewayParameters"
     else:
         why = f"Service {path} has none"
-    return mistakes.ADDRESS_NOT_ASSIGNED.at(gateway.key, _AT, why=why, remedy=remedy)
+    return mistakes.ADDRESS_NOT_ASSIGNED.at(gateway.key, _AT, why=why)
 
 
 def _behind(gateway: Gateway, listeners: Listeners, services: Sequence[Service]) -> Iterator[Problem]:
