@@ -18,17 +18,20 @@ def in_network(namespace: Path) -> Test:
     return _in("net", namespace.stat().st_ino)
 
 
-def in_mounts(inode: int) -> Test:
-    """Processes in a mount namespace, given by its number: those of one container."""
-    return _in("mnt", inode)
+def in_mounts(mounts: int) -> Test:
+    """Processes in a mount namespace, given by a descriptor of it: those of one container."""
+    return _in("mnt", os.fstat(mounts).st_ino)
 
 
-def mounts_of(pid: int) -> int:
-    """The number of a process's mount namespace; 0 if it has ended."""
+def mounts_of(pid: int) -> int | None:
+    """A descriptor of a process's mount namespace, to be closed; None if it has ended.
+
+    While it is open, the kernel gives the namespace's number to no other one.
+    """
     try:
-        return (_PROC / str(pid) / "ns" / "mnt").stat().st_ino
+        return os.open(_PROC / str(pid) / "ns" / "mnt", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return 0
+        return None
 
 
 def over(folder: Path) -> Test:

@@ -29,7 +29,7 @@ class Process:
         self.log = log
         self._process = process
         self._joining = joining
-        self._mounts = 0
+        self._mounts: int | None = None
         self._heard = asyncio.create_task(self._hear())
         self._ended = asyncio.create_task(self._end())
 
@@ -115,8 +115,11 @@ class Process:
 
     async def _end(self) -> int:
         code = await self._process.wait()
-        if self._mounts:
-            end_all(in_mounts(self._mounts))
+        if self._mounts is not None:
+            try:
+                end_all(in_mounts(self._mounts))
+            finally:
+                os.close(self._mounts)
         await self._heard
         return code
 
