@@ -120,7 +120,7 @@ class ClusterServing:
         finalizers = Finalizers(client, leads, self._trouble)
         recorder = EventRecorder(client, options.controller_name, options.identity, leads)
         statuses, refusals = Statuses(writer), Refusals(recorder)
-        self._leaders += [writer.lead, finalizers.lead]
+        self._leaders += [writer.lead, finalizers.lead, recorder.lead]
 
         def stored(key: Key, found: Stored | None) -> None:
             writer.stored(key, found)
