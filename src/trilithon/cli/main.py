@@ -18,6 +18,7 @@ from trilithon import __version__
 COMMANDS = {
     "run": "Serve a folder of manifests with Envoy, and follow its changes.",
     "controller": "Serve the Gateways of a Kubernetes cluster.",
+    "install": "Print what installs Trilithon into a cluster.",
     "check": "List every problem of a folder, with file and line.",
     "explain": "Say what happens to a request, and why.",
     "translate": "Print statuses, Envoy's resources, or a summary.",

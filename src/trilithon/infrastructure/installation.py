@@ -1,0 +1,189 @@
+"""Write what installs the controller into a cluster, as manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from trilithon.infrastructure.rights import CLUSTER, SERVED, own, rules
+from trilithon.model.settings import CONTROLLER_NAME
+from trilithon.resources.schema import definitions
+
+Json = dict[str, object]
+
+HEALTH_PORT = 8081
+CLASS_NAME = "trilithon"
+AUTHORITY_SECRET = "trilithon-xds-ca"  # noqa: S105 - the name of an object, no secret
+USER = 65532
+RBAC = "rbac.authorization.k8s.io"
+
+Name = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class Amounts(Struct, frozen=True, forbid_unknown_fields=True):
+    """Amounts of CPU and memory, as Kubernetes writes them."""
+
+    cpu: str | None = None
+    memory: str | None = None
+
+
+class Values(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What may be chosen of an installation.
+
+    ``watch_namespaces``: serve these alone, and have rights in these alone. ``class_name``: name of the GatewayClass;
+    "" makes none.
+    """
+
+    namespace: Name = "trilithon-system"
+    name: Name = "trilithon"
+    image: str = "trilithon"
+    replicas: Annotated[int, Meta(ge=1, le=20)] = 2
+    requests: Amounts = Amounts(cpu="100m", memory="192Mi")
+    limits: Amounts = Amounts()
+    xds_port: Port = 18000
+    watch_namespaces: tuple[Name, ...] = ()
+    class_name: str = CLASS_NAME
+    controller_name: str = CONTROLLER_NAME
+    labels: dict[str, str] = {}
+
+
+def installation_manifests(values: Values) -> Iterator[Json]:
+    """Every object, in an order in which each finds what it needs."""
+    yield _object(values, "v1", "Namespace", values.namespace)
+    yield from definitions()
+    yield _object(values, "v1", "ServiceAccount", values.name, namespace=values.namespace)
+    yield from _rights(values)
+    yield _service(values)
+    yield _deployment(values)
+    yield _disruption_budget(values)
+    if values.class_name:
+        spec = {"controllerName": values.controller_name, "description": "Gateways served by Envoy"}
+        yield _object(values, "gateway.networking.k8s.io/v1", "GatewayClass", values.class_name, spec=spec)
+
+
+def _object(values: Values, api_version: str, kind: str, name: str, *, namespace: str = "", **content: object) -> Json:
+    metadata: Json = {"name": name, **({"namespace": namespace} if namespace else {}), "labels": _labels(values)}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **content}
+
+
+def _labels(values: Values) -> dict[str, str]:
+    return {**values.labels, "app.kubernetes.io/part-of": "trilithon", **_selector(values)}
+
+
+def _selector(values: Values) -> dict[str, str]:
+    return {"app.kubernetes.io/name": "trilithon", "app.kubernetes.io/instance": values.name}
+
+
+def _rights(values: Values) -> Iterator[Json]:
+    # Roles of the cluster are shared by all installations in it.
+    shared = f"{values.namespace}-{values.name}"
+    account: Json = {"kind": "ServiceAccount", "name": values.name, "namespace": values.namespace}
+    everywhere = CLUSTER if values.watch_namespaces else (*CLUSTER, *SERVED)
+    yield from _role(values, "Cluster", shared, "", rules(everywhere), account)
+    for namespace in values.watch_namespaces:
+        yield from _role(values, "", shared, namespace, rules(SERVED), account)
+    yield from _role(values, "", values.name, values.namespace, rules(own(values.name, AUTHORITY_SECRET)), account)
+
+
+def _role(values: Values, scope: str, name: str, namespace: str, granted: list[Json], account: Json) -> Iterator[Json]:
+    yield _object(values, f"{RBAC}/v1", f"{scope}Role", name, namespace=namespace, rules=granted)
+    ref = {"apiGroup": RBAC, "kind": f"{scope}Role", "name": name}
+    binding = {"roleRef": ref, "subjects": [account]}
+    yield _object(values, f"{RBAC}/v1", f"{scope}RoleBinding", name, namespace=namespace, **binding)
+
+
+def _service(values: Values) -> Json:
+    spec = {
+        "selector": _selector(values),
+        "ports": [{"name": "xds", "port": values.xds_port, "targetPort": "xds", "protocol": "TCP"}],
+    }
+    return _object(values, "v1", "Service", values.name, namespace=values.namespace, spec=spec)
+
+
+def _disruption_budget(values: Values) -> Json:
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": _selector(values)}}
+    return _object(values, "policy/v1", "PodDisruptionBudget", values.name, namespace=values.namespace, spec=spec)
+
+
+def _deployment(values: Values) -> Json:
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": _selector(values)},
+    }
+    pod = {
+        "serviceAccountName": values.name,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [spread],
+        "containers": [_container(values)],
+    }
+    spec = {
+        "replicas": values.replicas,
+        "selector": {"matchLabels": _selector(values)},
+        # Envoys stay connected to a replica that serves while another one is replaced.
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "template": {"metadata": {"labels": _labels(values)}, "spec": pod},
+    }
+    return _object(values, "apps/v1", "Deployment", values.name, namespace=values.namespace, spec=spec)
+
+
+def _container(values: Values) -> Json:
+    probe = {"periodSeconds": 2, "timeoutSeconds": 2}
+    fields = {
+        "POD_NAME": "metadata.name",
+        "POD_NAMESPACE": "metadata.namespace",
+        "POD_IP": "status.podIP",
+    }
+    return {
+        "name": "controller",
+        "image": values.image,
+        "args": _arguments(values),
+        "env": [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()],
+        "ports": [
+            {"name": "xds", "containerPort": values.xds_port, "protocol": "TCP"},
+            {"name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP"},
+        ],
+        "livenessProbe": {
+            "httpGet": {"path": "/healthz", "port": "health"},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}, **probe},
+        "resources": _resources(values),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+
+
+def _arguments(values: Values) -> list[str]:
+    arguments = ["controller", "--xds", f"0.0.0.0:{values.xds_port}", "--health", f"0.0.0.0:{HEALTH_PORT}"]
+    arguments += ["--own-name", values.name, "--image", values.image, "--log-format", "json"]
+    if values.controller_name != CONTROLLER_NAME:
+        arguments += ["--controller-name", values.controller_name]
+    for namespace in values.watch_namespaces:
+        arguments += ["--namespace", namespace]
+    return arguments
+
+
+def _resources(values: Values) -> Json:
+    found: Json = {}
+    for name, amounts in (("requests", values.requests), ("limits", values.limits)):
+        chosen = {what: amount for what, amount in (("cpu", amounts.cpu), ("memory", amounts.memory)) if amount}
+        if chosen:
+            found[name] = chosen
+    return found
