@@ -156,6 +156,7 @@ class View:
     def __init__(self, watched: WatchedKind, holder: Holder, troubles: Troubles) -> None:
         self.watched = watched
         self.holder = holder
+        self._place = str(watched)
         self.is_synced = False
         self.trouble: Degraded | Missing | Gone | None = None
         self.missing_since: float | None = None
@@ -186,12 +187,12 @@ class View:
                 self._api_kind = kind
             case Upsert(name, value):
                 self._seen(name)
-                self._troubles.say((self.watched, name), ())
+                self._troubles.say((self._place, name), ())
                 self.holder.upsert(self._api_kind, name, value, now)
             case Undecodable(name, reason):
                 if name is not None:
                     self._seen(name)
-                self._troubles.say((self.watched, name), [_undecodable(self.watched, name, reason)])
+                self._troubles.say((self._place, name), [_undecodable(self.watched, name, reason)])
             case Delete(name, _):
                 self._delete(name, now)
             case Synced():
@@ -202,13 +203,13 @@ class View:
             case Degraded() | Missing() | Gone():
                 self.trouble = event
                 self.missing_since = None if isinstance(event, Degraded) else now
-                self._troubles.say(self.watched, [kind_problem(self.watched, event)])
+                self._troubles.say(self._place, [kind_problem(self.watched, event)])
             case Restored():
                 self._well()
 
     def _well(self) -> None:
         self.trouble = self.missing_since = None
-        self._troubles.say(self.watched, ())
+        self._troubles.say(self._place, ())
 
     def _seen(self, name: ObjectName) -> None:
         self._names.add(name)
@@ -216,7 +217,7 @@ class View:
 
     def _delete(self, name: ObjectName, now: float) -> None:
         self._names.discard(name)
-        self._troubles.say((self.watched, name), ())
+        self._troubles.say((self._place, name), ())
         self.holder.delete(name, now)
 
 
