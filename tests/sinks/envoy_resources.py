@@ -18,16 +18,16 @@ def cluster(name: str, connect_seconds: int = 1) -> XdsResource:
     return XdsResource.of(CLUSTER, name, message)
 
 
-def endpoints(name: str, port: int) -> XdsResource:
+def endpoints(name: str, port: int, at: str = "127.0.0.1") -> XdsResource:
     message = ClusterLoadAssignment(cluster_name=name)
     address = message.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
-    address.address, address.port_value = "127.0.0.1", port
+    address.address, address.port_value = at, port
     return XdsResource.of(ENDPOINT, name, message)
 
 
-def listener(name: str, port: int, table: str) -> XdsResource:
+def listener(name: str, port: int, table: str, at: str = "127.0.0.1") -> XdsResource:
     message = Listener(name=name)
-    message.address.socket_address.address, message.address.socket_address.port_value = "127.0.0.1", port
+    message.address.socket_address.address, message.address.socket_address.port_value = at, port
     manager = message.filter_chains.add().filters.add(name="hcm").typed_config
     manager.Pack(connection_manager(name, table))
     return XdsResource.of(LISTENER, name, message)
