@@ -179,6 +179,7 @@ class ClusterServing:
             client, Identities(authority), leads, applied_to(controller.feed), territory, on_trouble=self._trouble
         )
         self._leaders.append(applier.lead)
+        authority.follow(applier.renew)
         controller.attach(Infrastructures(applier))
         proxies = controller.proxies
         controller.answer(ReplicaService(security, proxies.own.values, proxies.listen).handler())

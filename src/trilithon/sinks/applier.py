@@ -93,6 +93,11 @@ class Applier:
         for gateway in {*self._wanted, *self._inventory.gateways()}:
             self._look_at(gateway)
 
+    def renew(self) -> None:
+        """Whoever signs identities is another: look at each of them now."""
+        for gateway in self._wanted:
+            self._look_at(gateway)
+
     async def run(self) -> None:
         """Watch what was generated and keep it right, from the first leadership on, until cancelled."""
         await self._leading.wait()
