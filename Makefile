@@ -69,7 +69,7 @@ test-cluster: cluster-up ## Run the tests that need a cluster (TESTS=tests/clust
 
 .PHONY: conformance
 conformance: cluster-up ## Run the official suite (PROFILES=GATEWAY-HTTP RUN=HTTPRouteSimpleSameNamespace IMPLEMENTATION=traefik)
-	@$(BIN)/python -m testcluster conformance $(if $(PROFILES),--profiles $(PROFILES)) $(if $(RUN),--run $(RUN)) $(if $(IMPLEMENTATION),--implementation $(IMPLEMENTATION))
+	@$(BIN)/python -m testcluster conformance $(if $(PROFILES),--profiles '$(PROFILES)') $(if $(RUN),--run '$(RUN)') $(if $(IMPLEMENTATION),--implementation $(IMPLEMENTATION))
 
 .PHONY: bench
 bench: setup ## Measure against Traefik, side by side
@@ -84,6 +84,7 @@ lock: ## Lock the dependencies anew (UPGRADE=1: to their newest versions)
 	@tools/lock.sh
 
 .PHONY: clean
-clean: ## Remove everything that can be made again
+clean: ## Remove everything that can be made again, clusters that are up included
+	@for cluster in $(notdir $(wildcard .made/cluster/*)); do $(BIN)/python -m testcluster --name $$cluster down; done
 	@rm -rf .venv .made .cache .hypothesis dist build site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

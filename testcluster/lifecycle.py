@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,11 @@ GRACE: Final = 2.0
 def up(layout: Layout, processes: Processes, channel: str, say: Callable[[str], None]) -> None:
     """Start what does not run and wait until the cluster works. Failure if it cannot, with what to do."""
     _check_machine(layout)
+    with _alone(layout):
+        _up(layout, processes, channel, say)
+
+
+def _up(layout: Layout, processes: Processes, channel: str, say: Callable[[str], None]) -> None:
     build.link(layout.bin, BUILDS)
     layout.logs.mkdir(parents=True, exist_ok=True)
     pki.make(layout.pki)
@@ -61,6 +67,11 @@ def down(layout: Layout, processes: Processes, *, keep: bool = False) -> None:
     """End every process of the cluster, remove its network namespaces and, unless they are kept, its files."""
     if is_inside(layout):
         raise Failure(f"This process runs in the hub of {layout.name!r}, which is about to go: leave it first.")
+    with _alone(layout):
+        _down(layout, processes, keep=keep)
+
+
+def _down(layout: Layout, processes: Processes, *, keep: bool) -> None:
     # The kubelet first, or it would start its pods again; then what is not part of the cluster; etcd last.
     order = [component.name for component in reversed(components(layout))]
     for name in [*order[:1], *(name for name in processes.names() if name not in order), *order[1:]]:
@@ -83,6 +94,16 @@ def wait_for(what: str, holds: Callable[[], bool], seconds: float, dead: Callabl
         if time.monotonic() > deadline:
             raise Failure(f"{what} did not come within {seconds:g} s")
         time.sleep(0.05)
+
+
+@contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    """Wait until nobody else brings this cluster up or down."""
+    # Beside its folder, which goes with it.
+    layout.state.parent.mkdir(parents=True, exist_ok=True)
+    with layout.state.with_name(f".{layout.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _check_machine(layout: Layout) -> None:
