@@ -198,7 +198,9 @@ class ClusterServing:
                 each()
 
     def _trouble(self, message: str) -> None:
-        self.report.say(message)
+        # "": what was told is over.
+        if message:
+            self.report.say(message)
 
     def _not_ready(self) -> str:
         return "" if self._controller.serving.is_set() else "not everything was listed yet"

@@ -118,8 +118,8 @@ class UsedClasses:
         self._users: dict[Key, int] = {}
 
     def settled(self, engine: Engine, changes: Changes) -> None:
-        """Count the Gateways of each class."""
-        touched: set[Key] = set()
+        """Count the Gateways of each class; a class that is not ours, whoever uses it, is left alone."""
+        touched = set(changes.of(class_.CLASS_STATUS))
         for key, row in changes.of(OURS).items():
             before = self._class_of.pop(key, None)
             if before is not None:
@@ -130,7 +130,8 @@ class UsedClasses:
                 self._users[now] = self._users.get(now, 0) + 1
                 touched.add(now)
         for each in touched:
-            self._finalizers.want(each, self._users[each] > 0)
+            is_ours = engine.row(class_.CLASS_STATUS, each) is not None
+            self._finalizers.want(each, self._users.get(each, 0) > 0 if is_ours else None)
 
     async def run(self) -> None:
         """Set and remove them."""

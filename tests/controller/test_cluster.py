@@ -1,0 +1,88 @@
+"""Laws of what a cluster is told of a settle."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+import yaml
+
+from trilithon.controller.cluster import LocalHosts, UsedClasses
+from trilithon.incremental import Edit
+from trilithon.model.settings import Settings
+from trilithon.model.tables import HOSTS
+from trilithon.pipeline import build, edits
+from trilithon.resources.decode import decode
+from trilithon.resources.meta import Key
+from trilithon.sinks.finalizers import Finalizers
+
+CLUSTER = Settings(address="0.0.0.0", shared_address=False, private_backends=False)
+OURS = "trilithon.dev/gateway-controller"
+
+
+def class_(name: str, controller: str = OURS) -> Any:
+    return _decoded(
+        f"""{{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {{name: {name}}},
+        spec: {{controllerName: {controller}}}}}"""
+    )
+
+
+def gateway(name: str, of: str) -> Any:
+    return _decoded(
+        f"""{{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {{name: {name}, namespace: shop}},
+        spec: {{gatewayClassName: {of}, listeners: [{{name: http, port: 80, protocol: HTTP}}]}}}}"""
+    )
+
+
+def _decoded(text: str) -> Any:
+    return decode(yaml.safe_load(text)).resource
+
+
+class Recorded:
+    """What finalizers were asked for last, by class."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, bool | None] = {}
+
+    def want(self, key: Key, is_used: bool | None) -> None:
+        self.wanted[key.name] = is_used
+
+    def last(self, name: str) -> bool | None:
+        return self.wanted[name]
+
+
+def test_a_class_of_ours_is_held_while_a_gateway_uses_it_and_that_of_another_is_left_alone() -> None:
+    finalizers = Recorded()
+    used = UsedClasses(cast("Finalizers", finalizers))
+    engine = build(CLUSTER)
+
+    def settle(upserts: list[Any], removals: list[Key] | None = None) -> None:
+        used.settled(engine, engine.apply(edits(upserts, removals or ())))
+
+    settle([class_("ours"), class_("unused"), class_("theirs", "example.com/other"), gateway("a", "ours")])
+    assert finalizers.wanted == {"ours": True, "unused": False}
+    settle([gateway("b", "ours"), gateway("c", "theirs")], [Key("Gateway", "shop", "a")])
+    assert finalizers.last("ours") is True
+    # Deleted and made again by another controller, which uses a finalizer of the same name.
+    settle([class_("ours", "example.com/other")])
+    assert finalizers.last("ours") is None
+    settle([class_("ours")])
+    assert finalizers.last("ours") is True
+    settle([], [Key("Gateway", "shop", "b")])
+    assert finalizers.wanted == {"ours": False, "unused": False}
+
+
+def test_each_gateway_of_ours_gets_a_loopback_address_of_its_own() -> None:
+    engine = build(CLUSTER)
+    fed: list[Edit[Any, Any]] = []
+    hosts = LocalHosts(fed.extend, "127.0.9.0/29")
+    hosts.settled(engine, engine.apply(edits([class_("ours"), *(gateway(name, "ours") for name in "ab")])))
+    first = {edit.key.name: msgspec.to_builtins(edit.row)["address"] for edit in fed}
+    assert all(edit.table is HOSTS for edit in fed)
+    assert len(set(first.values())) == 2
+    fed.clear()
+    hosts.settled(engine, engine.apply(edits([gateway("c", "ours")], [Key("Gateway", "shop", "a")])))
+    later = {edit.key.name: edit.row.address for edit in fed if edit.row is not None}
+    # An address that was just given back is not given to the next one.
+    assert later.keys() == {"c"}
+    assert later["c"] not in first.values()
