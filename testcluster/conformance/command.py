@@ -92,7 +92,7 @@ def run_all(cluster: Cluster, wanted: Wanted) -> Results:
     implementation.install(cluster, click.echo)
     features = wait_claims(cluster, implementation)
     catalogue = running.catalogue(cluster)
-    profiles = chosen_profiles(catalogue, wanted.profiles, features)
+    profiles = chosen_profiles(catalogue, wanted, features)
     order = order_of(wanted, catalogue, profiles, features)
     version = implementation.version
     click.echo(f"{implementation.name} {version} claims {len(features)} features: {', '.join(order.profiles)}")
@@ -120,10 +120,16 @@ def run_all(cluster: Cluster, wanted: Wanted) -> Results:
     return results
 
 
-def chosen_profiles(catalogue: Catalogue, names: tuple[str, ...], features: tuple[str, ...]) -> tuple[Profile, ...]:
-    """The profiles of these names, else all of Gateways whose core features are claimed. Failure if there are none."""
-    if names:
-        return tuple(catalogue.profile(name) for name in names)
+def chosen_profiles(catalogue: Catalogue, wanted: Wanted, features: tuple[str, ...]) -> tuple[Profile, ...]:
+    """The profiles that were asked for, else those that count a test that was, else all of Gateways that are claimed.
+
+    Claimed is one whose core features all are. Failure if there are none.
+    """
+    if wanted.profiles:
+        return tuple(catalogue.profile(name) for name in wanted.profiles)
+    if wanted.tests:
+        named = catalogue.named(wanted.tests)
+        return tuple(one for one in catalogue.profiles if any(one.level(test) for test in named))
     found = tuple(one for one in catalogue.claimed(features) if one.name.startswith(GATEWAY_PROFILES))
     if not found:
         raise Failure("No profile's core features are all claimed: choose one (--profiles GATEWAY-HTTP).")

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from testcluster.conformance import document, telling
 from testcluster.conformance.catalogue import Catalogue, Level, Profile, SuiteTest
-from testcluster.conformance.command import chosen_profiles
+from testcluster.conformance.command import Wanted, chosen_profiles, order_of
 from testcluster.conformance.implementation import Published
 from testcluster.conformance.outcome import SEVERITY, Failing, Outcome, Results, Run, Verdict, tally, worst
 from testcluster.conformance.report import corrected
 from testcluster.conformance.running import Order
+from testcluster.conformance.traefik import Traefik
 from testcluster.failure import Failure
 
 HTTP = Profile("GATEWAY-HTTP", ("Gateway", "HTTPRoute"), ("HTTPRoute", "Retry", "CORS"))
@@ -59,6 +60,11 @@ def results_of(*runs: Run, name: str = "Trilithon", profiles: tuple[str, ...] = 
     )
 
 
+def wanted(*, profiles: tuple[str, ...] = (), tests: tuple[str, ...] = ()) -> Wanted:
+    """What was asked for."""
+    return Wanted(Traefik("3.7.10"), profiles, tests, 1, Path())
+
+
 PASSED, FAILED, SKIPPED, UNCLAIMED = Verdict.PASSED, Verdict.FAILED, Verdict.SKIPPED, Verdict.UNCLAIMED
 
 
@@ -83,12 +89,28 @@ def test_tests_are_chosen_by_name_and_wildcard() -> None:
 
 def test_profiles_are_those_whose_core_is_claimed() -> None:
     """Of Gateways only: a GatewayClass says nothing about meshes."""
-    assert chosen_profiles(CATALOGUE, (), ("Gateway", "HTTPRoute", "Mesh")) == (HTTP,)
-    assert chosen_profiles(CATALOGUE, ("gateway-tls",), ("Gateway",)) == (TLS,)
+    assert chosen_profiles(CATALOGUE, wanted(), ("Gateway", "HTTPRoute", "Mesh")) == (HTTP,)
+    assert chosen_profiles(CATALOGUE, wanted(profiles=("gateway-tls",)), ("Gateway",)) == (TLS,)
+    assert chosen_profiles(CATALOGUE, wanted(tests=("Pass*",)), ()) == (TLS,)
     with pytest.raises(Failure):
-        chosen_profiles(CATALOGUE, (), ("Gateway",))
+        chosen_profiles(CATALOGUE, wanted(), ("Gateway",))
     with pytest.raises(Failure, match="GATEWAY-HTTP"):
-        chosen_profiles(CATALOGUE, ("GATEWAY-FTP",), ())
+        chosen_profiles(CATALOGUE, wanted(profiles=("GATEWAY-FTP",)), ())
+
+
+def test_chosen_tests_are_run_though_not_claimed() -> None:
+    """And nothing is reported of them, nor are any left out; of chosen profiles all tests are run and reported."""
+    features = ("Gateway", "HTTPRoute")
+    some = order_of(wanted(tests=("Pass*",)), CATALOGUE, (TLS,), features)
+    assert some.tests == ("Passthrough",)
+    assert some.features == ("Gateway", "HTTPRoute", "TLSRoute")
+    assert not some.implementation
+    assert not some.left_out
+    profile = order_of(wanted(profiles=("GATEWAY-TLS",)), CATALOGUE, (TLS,), features)
+    assert profile.tests == ("Both", "Passthrough")
+    assert not profile.features
+    assert profile.left_out
+    assert profile.implementation["version"] == "v3.7.10"
 
 
 def test_of_several_runs_the_worst_counts() -> None:
