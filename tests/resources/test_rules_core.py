@@ -157,8 +157,8 @@ ROWS: list[Row] = [
     ),
     (
         "an ssh Secret has a key",
-        secret(type="kubernetes.io/ssh-auth", data={"ssh-privatekey": None}),
-        secret(type="kubernetes.io/ssh-auth", data={}),
+        secret(type="kubernetes.io/ssh-auth", data={"ssh-privatekey": "YQ=="}),
+        secret(type="kubernetes.io/ssh-auth", data={"ssh-privatekey": ""}),
         ("MissingField", "data[ssh-privatekey]"),
     ),
     (

@@ -207,12 +207,6 @@ ROWS: list[Row] = [
         ("InvalidValue", "spec.sessionAffinityConfig.clientIP.timeoutSeconds"),
     ),
     (
-        "no affinity has no settings",
-        serving(sessionAffinityConfig={}),
-        serving(sessionAffinity="None", sessionAffinityConfig={}),
-        ("ConflictingFields", "spec.sessionAffinityConfig"),
-    ),
-    (
         "a policy for clients outside needs some",
         serving(externalTrafficPolicy="Local", externalIPs=["192.0.2.1"]),
         serving(externalTrafficPolicy="Local"),
@@ -301,6 +295,10 @@ def test_empty_text_is_an_absent_field() -> None:
     assert isinstance(found, Service)
     assert found == plain
     assert (found.spec.type, found.spec.ports[0].protocol, found.spec.external_name) == ("ClusterIP", "TCP", None)
+
+
+def test_settings_of_affinity_may_be_left_when_there_is_none() -> None:
+    assert errors(serving(sessionAffinity="None", sessionAffinityConfig={"clientIP": {"timeoutSeconds": 1}})) == []
 
 
 def test_what_is_not_kept_changes_nothing() -> None:

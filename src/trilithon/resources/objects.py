@@ -76,7 +76,8 @@ def _of_type(parts: SecretParts, data: Mapping[str, bytes], metadata: ObjectMeta
     """What the Secret's type asks for and the Secret has not."""
     written = {*(parts.data or {}), *(parts.string_data or {})}
     for name in _KEYS.get(parts.type, ()):
-        if name not in written:
+        # An empty key is none, but only to ssh.
+        if name not in written or (name == "ssh-privatekey" and not data.get(name)):
             yield Finding("MissingField", f".data[{name}]", f"a Secret of type {parts.type} needs it")
         elif name.startswith(".docker") and not _is_json_object(data.get(name, b"")):
             yield Finding("InvalidValue", f".data[{name}]", "the value is not a JSON object")

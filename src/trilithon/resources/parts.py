@@ -28,7 +28,7 @@ class ObjectMeta(Spec, kw_only=True):
     namespace: str | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
-    generation: Annotated[int, Meta(ge=0, le=MAX_INT64)] = 1
+    generation: Annotated[int, Meta(ge=MIN_INT64, le=MAX_INT64)] = 1
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     deletion_grace_period_seconds: Annotated[int, Meta(ge=MIN_INT64, le=MAX_INT64)] | None = None

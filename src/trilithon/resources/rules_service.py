@@ -214,15 +214,6 @@ def selector_is_labels(selector: dict[str, str]) -> Sequence[Finding]:
     return found
 
 
-def affinity_has_its_settings(spec: WrittenService) -> Sequence[Finding]:
-    """Only affinity by client has settings."""
-    # Affinity that is not given is "None" before the server looks, and settings are gone with it.
-    if spec.session_affinity_config is None or spec.session_affinity in ("", "ClientIP"):
-        return ()
-    message = "only session affinity ClientIP has settings"
-    return (Finding("ConflictingFields", ".sessionAffinityConfig", message),)
-
-
 def affinity_lasts_a_day_at_most(config: SessionAffinityConfig) -> Sequence[Finding]:
     """A client keeps its endpoint for one second to one day."""
     seconds = config.client_ip.timeout_seconds if config.client_ip is not None else None
@@ -306,7 +297,6 @@ PART_RULES: Mapping[type[Struct], tuple[Rule, ...]] = {
         families_differ,
         external_names_have_no_addresses,
         external_name_is_a_hostname,
-        affinity_has_its_settings,
         external_policy_has_outsiders,
         only_load_balancers_have_their_settings,
         load_balancer_class_is_a_name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import ssl
 from collections.abc import Sequence
@@ -113,7 +114,7 @@ class Server:
 
     async def _send(self, method: str, path: str, document: object = None) -> tuple[int, Any, Sequence[str]]:
         assert self._session is not None
-        body = msgspec.json.encode(_as_json(document)) if document is not None else None
+        body = io.BytesIO(msgspec.json.encode(_as_json(document))) if document is not None else None
         headers = {"Content-Type": "application/json"} if body is not None else {}
         async with self._session.request(
             method, self._config.server + path, data=body, headers=headers, ssl=self._tls or False

@@ -21,7 +21,7 @@ from tests.cluster.validation.reasons import reason_for
 from trilithon.resources.decode import Decoded, decode
 
 # Of one object; the rest is rarely needed to see what is wrong.
-MOST_SHOWN = 4000
+MOST_SHOWN = 2000
 
 
 class Comparison(Struct, frozen=True):

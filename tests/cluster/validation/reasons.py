@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from tests.cluster.validation.asking import Verdict
@@ -17,6 +18,8 @@ _OF_THE_CLUSTER = (
     "not in the valid range",
     "not configured for dual-stack",
 )
+_EXPERIMENTAL_RULES = ("is not a header value", "the rule name ")
+_SECTION_ALONE = re.compile("sectionName must be (unique|specified) when parentRefs includes 2 or more references")
 _LOOPBACK = "may not be in the loopback range"
 
 REASONS: dict[str, Applies] = {
@@ -28,6 +31,18 @@ REASONS: dict[str, Applies] = {
     ),
     "files are read again and again, so a generated name would be another one each time": (
         lambda case, server, ours: _errors(ours) == {"metadata.name"} and not _metadata(case).get("name")
+    ),
+    "the standard channel has no pattern for values of headers, and no rule that names of rules differ": (
+        lambda case, server, ours: (
+            case.channel == "standard"
+            and not server.is_refused
+            and all(any(words in message for words in _EXPERIMENTAL_RULES) for message in _messages(ours))
+        )
+    ),
+    "the standard channel does not tell two references to one parent apart by their ports": (
+        lambda case, server, ours: (
+            case.channel == "standard" and not ours.refused and _SECTION_ALONE.search(server.message) is not None
+        )
     ),
     "a list of numbers stands for bytes in JSON that Go reads, and nobody writes it": (
         lambda case, server, ours: not server.is_refused and _errors(ours) <= _lists_of_bytes(case)
@@ -42,6 +57,11 @@ REASONS: dict[str, Applies] = {
 
 def _errors(ours: Decoded) -> set[str]:
     return {problem.path for problem in ours.problems if problem.severity == "error"}
+
+
+def _messages(ours: Decoded) -> list[str]:
+    told = (problem for problem in ours.problems if problem.code != "MoreProblems")
+    return [problem.message for problem in told if problem.severity == "error"]
 
 
 def _lists_of_bytes(case: Case) -> set[str]:

@@ -1,14 +1,15 @@
-"""The documents to begin from: what Gateway API publishes, right and wrong, and some of each kind with many fields."""
+"""The documents to begin from: what Gateway API publishes, right and wrong, and our own of each kind and rule."""
 
 from __future__ import annotations
 
-import copy
 import functools
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from tests.cluster.validation.schemas import CLUSTER_SCOPED, GATEWAY_KINDS, PLURALS, Schema, schema_of
+from tests.resources import test_rules_core, test_rules_gateway, test_rules_http, test_rules_service
 from tests.resources.test_laws import EXAMPLES
 from tests.resources.upstream import MODULE, manifests, module_folder
 
@@ -107,11 +108,17 @@ OWN: list[Document] = [
     },
 ]
 
+# For every rule between fields a document that keeps it and one that breaks it.
+ROWS = (*test_rules_gateway.ROWS, *test_rules_http.ROWS, *test_rules_core.ROWS, *test_rules_service.ROWS)
+
 
 @functools.cache
 def seeds(channel: str) -> tuple[Seed, ...]:
     """All documents of kinds that are read, as far as the channel knows their fields, in a fixed order."""
-    found = [Seed(f"own {document['kind']}", document) for document in [*EXAMPLES, *OWN] if document["kind"] in PLURALS]
+    found = [Seed(f"own {document['kind']}", document) for document in [*EXAMPLES, *OWN]]
+    for name, good, bad, _ in ROWS:
+        found += [Seed(f"rule: {name}", good), Seed(f"rule broken: {name}", bad, wrong=True)]
+    found = [seed for seed in found if seed.kind in PLURALS]
     module = module_folder(MODULE)
     conformance = module_folder(f"{MODULE}/conformance")
     parts = (("examples", False), ("hack/invalid-examples", True))
@@ -134,7 +141,9 @@ def _is_read(document: Document) -> bool:
 
 def _placed(document: Document) -> Document:
     """The document in the one namespace, and without a status, which creating an object drops."""
-    placed = {name: part for name, part in copy.deepcopy(document).items() if name != "status"}
+    # Written and read, so that no part is the same object as another, which one change would change both.
+    placed: Document = msgspec.json.decode(msgspec.json.encode(document))
+    placed.pop("status", None)
     if document["kind"] not in CLUSTER_SCOPED:
         placed["metadata"]["namespace"] = NAMESPACE
     return placed
