@@ -15,7 +15,6 @@ from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
 from trilithon.sinks.object_writes import (
     NEWS_SECONDS,
-    PASSING_SECONDS,
     QUICK_CONFLICTS,
     REPAIR_SECONDS,
     Decision,
@@ -33,6 +32,7 @@ NOT_FOUND = ApiError(404, "NotFound", "there is none")
 FORBIDDEN = ApiError(403, "Forbidden", "you may not")
 LOST = Unreachable("the connection was reset")
 REFUSED = Unreachable("connection refused", is_unsent=True)
+PASSING_SECONDS = 0.5
 
 
 def widget(key: Key = KEY, version: int = 1, text: str = "", *, uid: str = "u", generation: int = 1) -> Stored:
@@ -50,7 +50,7 @@ def decide(stored: Stored, wish: str | None) -> Decision | None:
         return None
     trouble = "no room" if "much" in wish else ""
     body = {} if stored.status.decode() == wish else {"status": wish}
-    return Decision(body, is_passing="soon" in wish, trouble=trouble)
+    return Decision(body, patience=PASSING_SECONDS if "soon" in wish else 0.0, trouble=trouble)
 
 
 class World:

@@ -21,12 +21,14 @@ from tests.sinks.statuses import (
     stored,
 )
 from trilithon.sinks.status_merge import (
+    ABSENCE_SECONDS,
     MAX_CONDITIONS,
     MAX_PARENTS,
     OWN_PARENT_CONDITIONS,
+    PASSING_SECONDS,
     generation_of,
-    is_pending,
     merged,
+    patience,
     without_ours,
 )
 
@@ -200,12 +202,18 @@ def test_what_is_not_known_to_be_ours_is_left_alone(status: bytes) -> None:
     assert without_ours(status, OURS).fields == {}
 
 
-def test_the_generation_and_what_is_pending_are_read_from_conditions() -> None:
+def test_the_generation_is_read_from_conditions() -> None:
     wanted = {"parents": [parent(None, condition("Accepted", generation=7))]}
     assert (generation_of(wanted), generation_of(GATEWAY), generation_of({"parents": []})) == (7, 1, None)
-    assert is_pending({"conditions": [condition("Programmed", "False", reason="Pending")]})
-    assert not is_pending(GATEWAY)
-    assert not is_pending(wanted)
+
+
+def test_what_is_not_acknowledged_yet_is_told_later_and_much_later_of_what_was_programmed() -> None:
+    pending = {"conditions": [condition("Programmed", "False", reason="Pending")]}
+    assert patience(b"", pending) == PASSING_SECONDS
+    assert patience(stored(pending), pending) == PASSING_SECONDS
+    assert patience(stored({"conditions": [condition("Programmed")]}), pending) == ABSENCE_SECONDS
+    assert patience(b"", GATEWAY) == 0
+    assert patience(b"", {"parents": [parent(None, condition("Accepted"))]}) == 0
 
 
 # Laws

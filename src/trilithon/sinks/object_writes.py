@@ -26,8 +26,6 @@ from trilithon.resources.meta import Key
 NEWS_SECONDS = 0.5
 # The same where we wanted nothing new: somebody else undoes what we write, and is not to be fought.
 REPAIR_SECONDS = 1.0
-# What is about to change anyhow may do so first.
-PASSING_SECONDS = 0.5
 # A conflict is answered by reading anew at once, but not for ever.
 QUICK_CONFLICTS = 4
 LONGEST_FAILURE_SECONDS = 60.0
@@ -40,11 +38,11 @@ Wish = TypeVar("Wish")
 class Decision(Struct, frozen=True):
     """What to merge into an object, as a body; an empty one if it is as it should be.
 
-    ``is_passing``: the wish is about to change. ``trouble`` is what cannot be had, for people.
+    ``patience`` are seconds to wait, because the wish is about to change. ``trouble`` is what cannot be had, for people.
     """
 
     body: Mapping[str, Any]
-    is_passing: bool = False
+    patience: float = 0.0
     trouble: str = ""
 
 
@@ -252,12 +250,12 @@ class ObjectWrites(Generic[Wish]):
     def _due(self, known: _Object[Wish], box: _Box[Wish], decision: Decision, now: float) -> float:
         """From when on the object may be written."""
         at = known.written_at + (REPAIR_SECONDS if known.sent is box else NEWS_SECONDS)
-        if not decision.is_passing:
+        if not decision.patience:
             known.passing_since = None
             return at
         if known.passing_since is None:
             known.passing_since = now
-        return max(at, known.passing_since + PASSING_SECONDS)
+        return max(at, known.passing_since + decision.patience)
 
     # What came of it
 

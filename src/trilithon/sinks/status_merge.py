@@ -29,6 +29,11 @@ OWN_PARENT_CONDITIONS = frozenset({"Accepted", "ResolvedRefs", "PartiallyInvalid
 
 Object = dict[str, Any]
 # Of a list of a status: an entry as it was read, or a new one.
+# What is about to change anyhow may do so first.
+PASSING_SECONDS = 0.5
+# An Envoy that lost its control plane, or whose pod is replaced, is back within this.
+ABSENCE_SECONDS = 10.0
+
 Entry = Raw | Object
 
 
@@ -94,9 +99,20 @@ def generation_of(wanted: Mapping[str, Any]) -> int | None:
     return max((condition["observedGeneration"] for condition in conditions), default=None)
 
 
-def is_pending(wanted: Mapping[str, Any]) -> bool:
-    """Whether a status says of itself that it will change soon: something is not acknowledged yet."""
-    return any(condition["reason"] == "Pending" for condition in wanted.get("conditions", ()))
+def patience(stored: bytes, wanted: Mapping[str, Any]) -> float:
+    """Seconds to wait with a wanted status that says of itself that it will change soon.
+
+    That a Gateway which was programmed is not acknowledged any more is told when it lasts: a controller that has just
+    started has no Envoy connected yet, and all of them serve on.
+    """
+    if not any(condition["reason"] == "Pending" for condition in wanted.get("conditions", ())):
+        return 0.0
+    conditions = map(_value, _entries(_fields(stored).get("conditions")))
+    was_programmed = any(
+        isinstance(each, dict) and (each.get("type"), each.get("status")) == ("Programmed", "True")
+        for each in conditions
+    )
+    return ABSENCE_SECONDS if was_programmed else PASSING_SECONDS
 
 
 def _parents(stored: Sequence[Raw], wanted: Iterable[Object], controller_name: str, now: str) -> _Part:

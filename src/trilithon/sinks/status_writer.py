@@ -10,7 +10,7 @@ from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
 from trilithon.sinks.object_writer import ObjectWriter
 from trilithon.sinks.object_writes import Decision, ObjectWrites
-from trilithon.sinks.status_merge import generation_of, is_pending, merged, without_ours
+from trilithon.sinks.status_merge import generation_of, merged, patience, without_ours
 
 Render = Callable[[], dict[str, object]]
 
@@ -70,11 +70,11 @@ class StatusWriter:
         trouble = ""
         if merge.left_out:
             trouble = f"the status of {stored.path} has no room for {merge.left_out} entries beside those of others"
-        return _decision(merge.fields, is_passing=is_pending(wanted), trouble=trouble)
+        return _decision(merge.fields, patience=patience(stored.status, wanted), trouble=trouble)
 
 
-def _decision(fields: object, *, is_passing: bool = False, trouble: str = "") -> Decision:
-    return Decision({"status": fields} if fields else {}, is_passing, trouble)
+def _decision(fields: object, *, patience: float = 0.0, trouble: str = "") -> Decision:
+    return Decision({"status": fields} if fields else {}, patience, trouble)
 
 
 def _now() -> str:
