@@ -38,7 +38,7 @@ Wish = TypeVar("Wish")
 class Decision(Struct, frozen=True):
     """What to merge into an object, as a body; an empty one if it is as it should be.
 
-    ``patience`` are seconds to wait, because the wish is about to change. ``trouble`` is what cannot be had, for people.
+    ``patience`` are seconds to wait, because the wish is about to change; ``trouble`` is what cannot be had, in words.
     """
 
     body: Mapping[str, Any]
