@@ -32,7 +32,8 @@ def object_name(gateway: Gateway) -> str:
     """The name of a Gateway's generated objects: ``<gateway>-<class>`` where that can be a name (GEP-1762)."""
     name, class_ = gateway.key.name, gateway.spec.gateway_class_name
     written = f"{name}-{class_}"
-    if _is_plain(name, class_) and len(written) <= _LONGEST:
+    is_plain = _PLAIN_NAME.fullmatch(name) and _PLAIN_CLASS.fullmatch(class_) and _MARK not in written
+    if is_plain and len(written) <= _LONGEST:
         return written
     return _shortened(written, name, class_)
 
@@ -59,10 +60,6 @@ def selector(gateway: Gateway) -> dict[str, str]:
 def installation_labels(namespace: str, name: str) -> dict[str, str]:
     """The labels of all that one installation generates: two must not take each other's objects for their own."""
     return {MANAGER_LABEL: MANAGER, INSTALLATION_LABEL: label_value(f"{namespace}.{name}")}
-
-
-def _is_plain(name: str, class_: str) -> bool:
-    return bool(_PLAIN_NAME.fullmatch(name) and _PLAIN_CLASS.fullmatch(class_)) and _MARK not in name
 
 
 def _shortened(written: str, *identity: str) -> str:

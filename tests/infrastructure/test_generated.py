@@ -1,0 +1,230 @@
+"""What is generated for a Gateway (GEP-1762, Gateway.spec.infrastructure), as data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.infrastructure.generating import (
+    CLASS,
+    GATEWAY,
+    OF_CLASS,
+    OWN,
+    World,
+    gateway,
+    gateway_class,
+    http,
+    parameters,
+)
+from trilithon.resources.meta import Key
+from trilithon.status.problems import CLASS_PROBLEMS
+
+KINDS = ["Service", "ServiceAccount", "Secret", "Deployment", "PodDisruptionBudget"]
+
+
+def kinds(world: World) -> list[str]:
+    assert world.row is not None
+    return [each.path.kind.kind for each in world.row.objects]
+
+
+def tuned(**spec: Any) -> World:
+    """A Gateway with parameters of its own."""
+    return World(CLASS, gateway(infrastructure=OWN), parameters("infra/own", **spec))
+
+
+def test_every_object_lives_with_the_gateway_and_says_whose_it_is() -> None:
+    """'MUST provision ... in the same namespace', 'MUST label', 'SHOULD name ... <NAME>-<GATEWAY CLASS>'."""
+    world = World(CLASS, gateway())
+    assert kinds(world) == KINDS
+    for kind in KINDS:
+        metadata = world.manifest(kind)["metadata"]
+        assert (metadata["namespace"], metadata["name"]) == ("infra", "gw-trilithon")
+        assert metadata["labels"]["gateway.networking.k8s.io/gateway-name"] == "gw"
+        assert metadata["labels"]["gateway.networking.k8s.io/gateway-class-name"] == "trilithon"
+        assert metadata["labels"]["app.kubernetes.io/managed-by"] == "trilithon"
+
+
+def test_labels_and_annotations_of_the_infrastructure_are_on_everything() -> None:
+    """Gateway.spec.infrastructure: 'applied to any resources created in response to this Gateway'; pods included."""
+    world = World(CLASS, gateway(infrastructure={"labels": {"team": "a"}, "annotations": {"note": "b"}}))
+    for metadata in (world.pod["metadata"], *(world.manifest(kind)["metadata"] for kind in KINDS)):
+        assert metadata["labels"]["team"] == "a"
+        assert metadata["annotations"]["note"] == "b"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "app.kubernetes.io/managed-by",
+        "trilithon.dev/installation",
+        "pod-template-hash",
+        "sub.gateway.networking.k8s.io/x",
+    ],
+)
+def test_nobody_relabels_what_is_ours(key: str) -> None:
+    """Keys that say what an object is are not the Gateway's to set; a warning tells."""
+    plain = World(CLASS, gateway())
+    world = World(CLASS, gateway(infrastructure={"labels": {key: "mine"}}))
+    assert world.row == plain.row
+    assert world.condition("Accepted").status == "True"
+
+
+def test_listeners_change_the_service_alone() -> None:
+    """A new port must not replace pods."""
+    world = World(CLASS, gateway(http(80)))
+    before = {kind: world.manifest(kind) for kind in KINDS}
+    world.show(gateway(http(80), http(8443), http(80, "more", hostname="a.test")))
+    after = {kind: world.manifest(kind) for kind in KINDS}
+    assert [kind for kind in KINDS if before[kind] != after[kind]] == ["Service"]
+    assert after["Service"]["spec"]["ports"] == [
+        {"name": "tcp-80", "port": 80, "protocol": "TCP", "targetPort": 80},
+        {"name": "tcp-8443", "port": 8443, "protocol": "TCP", "targetPort": 8443},
+    ]
+
+
+def test_a_listener_that_cannot_serve_has_no_port() -> None:
+    """Nothing would answer there."""
+    world = World(CLASS, gateway(http(80), {"name": "tcp", "port": 9000, "protocol": "TCP"}))
+    assert [port["port"] for port in world.manifest("Service")["spec"]["ports"]] == [80]
+
+
+def test_pods_have_no_rights() -> None:
+    """No root, no capabilities, no token, nothing to write but their own folder; the ports are the listeners' own."""
+    pod = World(CLASS, gateway()).pod["spec"]
+    (container,) = pod["containers"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["securityContext"]["sysctls"] == [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["args"][:3] == ["proxy", "--gateway", "infra/gw"]
+
+
+def test_parameters_shape_the_pods() -> None:
+    """Replicas, resources, and how Envoy starts."""
+    world = tuned(
+        replicas=3,
+        resources={"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
+        envoy={"concurrency": 2, "logLevel": "debug"},
+    )
+    (container,) = world.pod["spec"]["containers"]
+    assert world.manifest("Deployment")["spec"]["replicas"] == 3
+    assert container["resources"] == {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}
+    assert container["args"][-4:] == ["--concurrency", "2", "--log-level", "debug"]
+
+
+def test_an_autoscaler_has_the_number_of_pods_to_itself() -> None:
+    """A number in the Deployment would set back what the autoscaler has set."""
+    world = tuned(autoscaling={"minReplicas": 2, "maxReplicas": 5})
+    spec = world.manifest("HorizontalPodAutoscaler")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 5)
+    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "gw-trilithon"}
+    assert "replicas" not in world.manifest("Deployment")["spec"]
+
+
+def test_parameters_shape_the_service() -> None:
+    """Type, policy, annotations of the Service alone, fixed node ports where there is such a listener."""
+    world = tuned(
+        service={
+            "type": "NodePort",
+            "externalTrafficPolicy": "Local",
+            "annotations": {"cloud/x": "y", "trilithon.dev/applied": "mine"},
+            "nodePorts": [{"port": 80, "nodePort": 30080}, {"port": 81, "nodePort": 30081}],
+        }
+    )
+    service = world.manifest("Service")
+    assert service["spec"]["type"] == "NodePort"
+    assert service["spec"]["externalTrafficPolicy"] == "Local"
+    assert [port.get("nodePort") for port in service["spec"]["ports"]] == [30080]
+    assert service["metadata"]["annotations"] == {"cloud/x": "y", "trilithon.dev/gateway": "gw"}
+    assert "cloud/x" not in world.pod["metadata"]["annotations"]
+
+
+def test_a_gateways_parameters_go_before_those_of_its_class() -> None:
+    """'It is generally recommended that GatewayClass provides defaults that can be overridden by a Gateway.'"""
+    world = World(
+        gateway_class(parametersRef=OF_CLASS),
+        gateway(infrastructure=OWN),
+        parameters(
+            "system/all",
+            replicas=3,
+            envoy={"concurrency": 4, "logLevel": "error"},
+            service={"type": "ClusterIP", "annotations": {"a": "1", "b": "1"}},
+        ),
+        parameters(
+            "infra/own",
+            autoscaling={"maxReplicas": 5},
+            envoy={"logLevel": "info"},
+            service={"annotations": {"b": "2"}},
+        ),
+    )
+    service = world.manifest("Service")
+    assert world.pod["spec"]["containers"][0]["args"][-4:] == ["--concurrency", "4", "--log-level", "info"]
+    assert service["spec"]["type"] == "ClusterIP"
+    assert {key: service["metadata"]["annotations"][key] for key in "ab"} == {"a": "1", "b": "2"}
+    assert "HorizontalPodAutoscaler" in kinds(world)
+    assert "replicas" not in world.manifest("Deployment")["spec"]
+
+
+def test_only_a_class_puts_pods_into_the_nodes_network() -> None:
+    """Whoever may create a Gateway must not get there by way of the controller."""
+    own = tuned(hostNetwork=True)
+    assert (own.condition("Accepted").reason, own.row and own.row.is_held) == ("InvalidParameters", True)
+    world = World(gateway_class(parametersRef=OF_CLASS), gateway(), parameters("system/all", hostNetwork=True))
+    assert world.pod["spec"]["hostNetwork"] is True
+    assert "sysctls" not in world.pod["spec"]["securityContext"]
+    assert world.manifest("Service")["spec"]["type"] == "ClusterIP"
+    assert world.manifest("Deployment")["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        pytest.param({"group": "", "kind": "ConfigMap", "name": "own"}, id="an unknown kind"),
+        pytest.param({"group": "trilithon.dev", "kind": "GatewayParameters", "name": "lost"}, id="a missing object"),
+    ],
+)
+def test_a_bad_reference_is_said_and_costs_nothing_that_is_there(ref: dict[str, str]) -> None:
+    """GatewayReasonInvalidParameters. What ran goes on running: the address must survive a mistake."""
+    world = World(CLASS, gateway(infrastructure={"parametersRef": ref}))
+    accepted = world.condition("Accepted")
+    assert (accepted.status, accepted.reason) == ("False", "InvalidParameters")
+    assert world.row is not None
+    assert world.row.is_held
+    assert kinds(world) == ["Secret"], "its pods still need a valid identity"
+
+
+@pytest.mark.parametrize(
+    ("ref", "code"),
+    [
+        ({"group": "x.io", "kind": "Other", "name": "a"}, "ClassParametersUnsupported"),
+        ({key: value for key, value in OF_CLASS.items() if key != "namespace"}, "ClassParametersNowhere"),
+        (OF_CLASS, "ClassParametersNotFound"),
+    ],
+)
+def test_a_class_with_a_bad_reference_is_not_accepted_and_holds_what_runs(ref: dict[str, str], code: str) -> None:
+    """GatewayClassReasonInvalidParameters."""
+    world = World(gateway_class(parametersRef=ref), gateway())
+    (problems,) = world.engine.rows(CLASS_PROBLEMS).values()
+    assert [each.code for each in problems.items] == [code]
+    assert world.row is not None
+    assert world.row.is_held
+
+
+def test_only_a_class_of_another_controller_lets_go() -> None:
+    """A class that is gone says nothing; one that names another controller does."""
+    world = World(CLASS, gateway())
+    world.drop(Key("GatewayClass", "", "trilithon"))
+    assert world.row is not None
+    assert world.row.is_held
+    world.show(gateway_class(controllerName="example.com/another"))
+    assert not world.has_row
+    world.show(CLASS)
+    assert kinds(world) == KINDS
+    world.drop(GATEWAY)
+    assert not world.has_row
