@@ -21,4 +21,7 @@ async def _main(config: KubeletConfig) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m testcluster.kubelet CONFIG")
+    if sys.version_info < (3, 12):
+        # As later versions do by themselves: no thread for each process that is waited for.
+        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
     asyncio.run(_main(KubeletConfig.read(Path(sys.argv[1]))))

@@ -6,7 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -25,8 +26,9 @@ _LONGEST_LINE = 1 << 20
 class Process:
     """A container that runs, or ran."""
 
-    def __init__(self, process: asyncio.subprocess.Process, joining: Path, log: Log) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, output: int, joining: Path, log: Log) -> None:
         self.log = log
+        self._output = output
         self._process = process
         self._joining = joining
         self._mounts: int | None = None
@@ -37,6 +39,8 @@ class Process:
     async def start(cls, spec: Create, folder: Path, log: Log) -> Self:
         """Start a container; ``folder`` is its own. Raises CannotRun if that fails before its program runs."""
         told, tell = os.pipe()
+        # Not one of asyncio's: with that, waiting for the process would be waiting for all that hold its output.
+        output, into = os.pipe()
         try:
             path = _written(folder / "create.json", spec._replace(told=tell))
             process = await asyncio.create_subprocess_exec(
@@ -44,19 +48,20 @@ class Process:
                 "create",
                 str(path),
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+                stdout=into,
+                stderr=into,
                 start_new_session=True,
                 pass_fds=(tell,),
-                limit=_LONGEST_LINE,
             )
         except BaseException:
             os.close(told)
+            os.close(output)
             raise
         finally:
             os.close(tell)
+            os.close(into)
         joining = Join(process.pid, spec.identity, spec.environment, spec.folder)
-        started = cls(process, _written(folder / "join.json", joining), log)
+        started = cls(process, output, _written(folder / "join.json", joining), log)
         try:
             problem = await _all_of(told)
         except asyncio.CancelledError:
@@ -124,17 +129,10 @@ class Process:
         return code
 
     async def _hear(self) -> None:
-        stream = self._process.stdout
-        assert stream is not None  # noqa: S101 - it was asked for
-        with self.log as log:
-            while True:
-                try:
-                    line = await stream.readline()
-                except ValueError:
-                    line = await stream.read(_LONGEST_LINE)
-                if not line:
-                    return
-                log.write(line)
+        async with _read(self._output) as stream:
+            with self.log as log:
+                while line := await _line(stream):
+                    log.write(line)
 
 
 def _written(path: Path, spec: Create | Join) -> Path:
@@ -147,12 +145,27 @@ def _written(path: Path, spec: Create | Join) -> Path:
 
 async def _all_of(descriptor: int) -> str:
     """Everything that is written to a pipe until nobody can any more."""
-    reader = asyncio.StreamReader()
+    async with _read(descriptor) as stream:
+        return (await stream.read()).decode(errors="replace")
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    """The next line, or as much of a long one as there is."""
+    try:
+        return await stream.readline()
+    except ValueError:
+        return await stream.read(_LONGEST_LINE)
+
+
+@asynccontextmanager
+async def _read(descriptor: int) -> AsyncIterator[asyncio.StreamReader]:
+    """What comes out of a pipe, which is closed afterwards."""
+    stream = asyncio.StreamReader(_LONGEST_LINE)
     file = os.fdopen(descriptor, "rb", buffering=0)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), file
+        lambda: asyncio.StreamReaderProtocol(stream), file
     )
     try:
-        return (await reader.read()).decode(errors="replace")
+        yield stream
     finally:
         transport.close()

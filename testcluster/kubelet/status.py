@@ -68,7 +68,8 @@ class PodView(Struct, frozen=True, kw_only=True):
 def phase_of(pod: Pod, view: PodView) -> str:
     """Where in its life the pod is."""
     ended = [each.state for each in view.mains if isinstance(each.state, Ended)]
-    if ended and len(ended) == len(view.mains):
+    is_served = any(isinstance(each.state, Running) and each.name in view.sidecars for each in view.inits)
+    if len(ended) == len(view.mains) and not is_served:
         return "Failed" if any(state.code for state in ended) else "Succeeded"
     if pod.spec.restart_policy == "Never" and any(
         isinstance(each.state, Ended) and each.state.code and each.name not in view.sidecars for each in view.inits
@@ -164,9 +165,11 @@ def _state(state: State, container_id: str) -> Mapping[str, Any]:
 
 
 def _addresses(place: Place) -> dict[str, Any]:
+    # A strategic merge adds to these lists unless it is told not to, and the pod may have had another address.
+    instead = {"$patch": "replace"}
     return {
         "hostIP": place.node_address,
-        "hostIPs": [{"ip": place.node_address}],
+        "hostIPs": [{"ip": place.node_address}, instead],
         "podIP": place.address,
-        "podIPs": [{"ip": place.address}],
+        "podIPs": [{"ip": place.address}, instead],
     }
