@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import sys
 from pathlib import Path
@@ -136,13 +135,16 @@ def command(gateway: str, xds: Address, identity: Path, run_folder: Path, pod: s
 
 
 def _write(place: ClusterPlace) -> None:
-    from trilithon.xds.bootstrap import EnvoyLimits, connections_within
+    from trilithon.sinks.container_limits import memory_limit, open_files_limit
+    from trilithon.xds.bootstrap import EnvoyLimits, connections_within, heap_within
     from trilithon.xds.bootstrap_cluster import files
 
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    open_files = sys.maxsize if hard == resource.RLIM_INFINITY else hard
+    limits = connections_within(EnvoyLimits(), open_files_limit())
+    memory = memory_limit()
+    if memory is not None:
+        limits = heap_within(limits, memory)
     Path(place.run).mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path, content in files(place, connections_within(EnvoyLimits(), open_files)).items():
+    for path, content in files(place, limits).items():
         Path(path).write_bytes(content)
 
 

@@ -14,6 +14,8 @@ _TYPE = "type.googleapis.com/"
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
 _FILES_KEPT_BACK = 128
+# Stacks, code that was read and what the allocator keeps are no heap.
+_HEAP_SHARE = 0.8
 
 Json = dict[str, object]
 
@@ -41,6 +43,12 @@ def connections_within(limits: EnvoyLimits, open_files: int) -> EnvoyLimits:
     if affordable >= limits.max_connections:
         return limits
     return msgspec.structs.replace(limits, max_connections=affordable)
+
+
+def heap_within(limits: EnvoyLimits, memory: int) -> EnvoyLimits:
+    """The limits for a process that is killed when it uses `memory` bytes: load is shed before that."""
+    affordable = int(memory * _HEAP_SHARE)
+    return limits if affordable >= limits.heap_bytes else msgspec.structs.replace(limits, heap_bytes=affordable)
 
 
 def bootstrap(gateway_node_id: str, cluster: str, xds_socket: str, admin_socket: str, limits: EnvoyLimits) -> bytes:

@@ -103,9 +103,7 @@ def _xds_cluster(place: ClusterPlace) -> Json:
     address = {"socket_address": {"address": place.xds.host, "port_value": place.xds.port}}
     return {
         "name": XDS_CLUSTER,
-        # Every address of the name: of a Service one, of a headless one each replica's.
-        "type": "STRICT_DNS",
-        "dns_lookup_family": "ALL",
+        "cluster_type": {"name": "envoy.cluster.dns", "typed_config": _names()},
         "connect_timeout": "5s",
         # A stream that ended is followed on a new connection: with the identity of that time, to any replica.
         "typed_extension_protocol_options": http2_with_pings(_PING_SECONDS, {"max_requests_per_connection": 1}),
@@ -118,6 +116,18 @@ def _xds_cluster(place: ClusterPlace) -> Json:
             "cluster_name": XDS_CLUSTER,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
+    }
+
+
+def _names() -> Json:
+    return {
+        "@type": f"{_TYPE}envoy.extensions.clusters.dns.v3.DnsCluster",
+        # Every address of the name is an endpoint: of a Service one, of a headless one each replica's.
+        "all_addresses_in_single_endpoint": False,
+        "dns_lookup_family": "ALL",
+        # A Service keeps its address for life; every five seconds, as by default, would be for the DNS to bear.
+        "dns_refresh_rate": "30s",
+        "dns_failure_refresh_rate": {"base_interval": "0.5s", "max_interval": "5s"},
     }
 
 
