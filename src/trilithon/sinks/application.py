@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -146,7 +146,7 @@ class Application:
             return
 
     async def _is_of_another(self, gateway: Key) -> bool:
-        found = msgspec.json.decode(await self._client.read(_path(gateway)))
+        found = await self._stored(gateway)
         class_path = ObjectPath(GATEWAY_CLASS, found["spec"]["gatewayClassName"])
         try:
             class_ = msgspec.json.decode(await self._client.read(class_path))
@@ -198,16 +198,22 @@ class Application:
     async def _owner(self, attempt: _Attempt) -> Owner:
         """The Gateway as it is now: objects must not outlive it, nor be made for one of before."""
         if attempt.owner is None:
-            try:
-                found = msgspec.json.decode(await self._client.read(_path(attempt.gateway)))
-            except ApiError as error:
-                if error.status == NOT_FOUND:
-                    raise _GatewayGone from None
-                raise
-            if "deletionTimestamp" in found["metadata"]:
-                raise _GatewayGone
+            found = await self._stored(attempt.gateway)
             attempt.owner = Owner(attempt.gateway, found["metadata"]["uid"])
         return attempt.owner
+
+    async def _stored(self, gateway: Key) -> dict[str, Any]:
+        """The Gateway as it is now. Raises _GatewayGone."""
+        try:
+            answer = await self._client.read(ObjectPath(GATEWAY, gateway.name, gateway.namespace))
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                raise _GatewayGone from None
+            raise
+        found: dict[str, Any] = msgspec.json.decode(answer)
+        if "deletionTimestamp" in found["metadata"]:
+            raise _GatewayGone
+        return found
 
     async def _refused(self, attempt: _Attempt, generated: Generated, owner: Owner, error: ApiError) -> None:
         path = generated.path
@@ -268,7 +274,3 @@ class _Data(Struct, frozen=True):
 
     entries: Mapping[str, bytes] | None
     is_new: bool = False
-
-
-def _path(gateway: Key) -> ObjectPath:
-    return ObjectPath(GATEWAY, gateway.name, gateway.namespace)

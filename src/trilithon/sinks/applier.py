@@ -90,8 +90,7 @@ class Applier:
     def lead(self) -> None:
         """Leadership just began: look at everything."""
         self._leading.set()
-        for gateway in {*self._wanted, *self._inventory.gateways()}:
-            self._look_at(gateway)
+        self._look_at_all()
 
     def renew(self) -> None:
         """Whoever signs identities is another: look at each of them now."""
@@ -114,6 +113,10 @@ class Applier:
         self._agenda.put(gateway, self._clock() + after)
         self._wake.set()
 
+    def _look_at_all(self) -> None:
+        for gateway in {*self._wanted, *self._inventory.gateways()}:
+            self._look_at(gateway)
+
     # What the API server holds
 
     async def _follow(self, discovery: Discovery, kind: ApiKind, namespace: str) -> None:
@@ -130,8 +133,7 @@ class Applier:
                     case Synced():
                         self._listed.add((kind, namespace))
                         self._told(kind, "")
-                        for gateway in self._wanted:
-                            self._look_at(gateway)
+                        self._look_at_all()
                     case Restored():
                         self._told(kind, "")
                     case Degraded(reason) | Missing(reason) | Gone(reason):
@@ -150,12 +152,13 @@ class Applier:
         for generated in infrastructure.objects if infrastructure is not None else ():
             if generated.path == existing.path:
                 existing = compared(existing, generated)
-        if self._inventory.put(existing) and not existing.right_for:
+        # What is nobody's any more goes by itself.
+        if self._inventory.put(existing) and infrastructure is not None and not existing.right_for:
             self._look_at(gateway)
 
     def _gone(self, path: ObjectPath) -> None:
         known = self._inventory.remove(path)
-        if known is not None and known.owner is not None:
+        if known is not None and known.owner is not None and known.owner.gateway in self._wanted:
             self._look_at(known.owner.gateway)
 
     # What is done about it
