@@ -173,7 +173,7 @@ class Cluster:
 
     def settle(self, seconds: float = 90.0) -> None:
         """Wait until every part of the cluster acts on what is new in the API server, as after that was away."""
-        settle(self.layout, self.api, seconds)
+        settle(self.layout, self.api, self.processes, seconds)
 
     def compact(self) -> None:
         """Make every version of an object but the last unknown: a watch from an older one is answered by 410."""

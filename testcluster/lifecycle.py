@@ -60,7 +60,7 @@ def _up(layout: Layout, processes: Processes, channel: str, say: Callable[[str],
     wait_for("the Gateway API's definitions", lambda: _established(api), 60, dead)
     wait_for("the node", lambda: _node_ready(api), 60, dead)
     wait_for("the default service account", lambda: _has_account(api), 60, dead)
-    settle(layout, api, 90, dead)
+    settle(layout, api, processes, 90, dead)
 
 
 def down(layout: Layout, processes: Processes, *, keep: bool = False) -> None:

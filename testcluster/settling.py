@@ -6,6 +6,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable
+from typing import Final
 
 from testcluster import namespaces
 from testcluster.api import Api, Object
@@ -13,13 +14,17 @@ from testcluster.failure import Failure
 from testcluster.hub import command_in_hub
 from testcluster.layout import API_PORT, NODE_ADDRESS, Layout
 from testcluster.manifests import Manifests
+from testcluster.processes import Processes
+
+PATIENCE: Final = 5.0
+"""Seconds that a part may take before it is started again."""
 
 
-def settle(layout: Layout, api: Api, seconds: float, dead: Callable[[], str] = str) -> None:
+def settle(layout: Layout, api: Api, processes: Processes, seconds: float, dead: Callable[[], str] = str) -> None:
     """Make a Service and wait until the controllers, DNS, the load balancer and kube-proxy act on it; then remove it.
 
-    After the API server was away each of them tries again in its own time, up to half a minute later. Failure names the
-    first that did not within so many seconds, or what ``dead`` says.
+    After the API server was away each of them tries again in its own time, up to half a minute later; one that takes
+    too long is started again. Failure names the first that did not act within so many seconds, or what ``dead`` says.
     """
     name = f"settled-{secrets.token_hex(4)}"
     objects = [_service(name), _endpoints(name)]
@@ -43,11 +48,16 @@ def settle(layout: Layout, api: Api, seconds: float, dead: Callable[[], str] = s
     deadline = time.monotonic() + seconds
     try:
         for part, noticed in checks.items():
+            patience = time.monotonic() + PATIENCE
             while not noticed():
                 if why := dead():
                     raise Failure(f"{part} does not notice a new Service: {why}")
-                if time.monotonic() > deadline:
+                now = time.monotonic()
+                if now > deadline:
                     raise Failure(f"{part} did not notice a new Service within {seconds:g} s")
+                if now > patience:
+                    processes.restart(part)
+                    patience = now + 4 * PATIENCE
                 time.sleep(0.05)
     finally:
         manifests.delete(objects)

@@ -62,8 +62,8 @@ def numbers(found: Tally) -> str:
 
 
 def claimed_features(results: Results, profile: Profile) -> tuple[int, int]:
-    """How many of a profile's extended features are claimed, and how many there are."""
-    extended = set(profile.extended) - set(profile.core)
+    """How many of a profile's extended features are claimed, and how many there are, counted as reports count them."""
+    extended = set(profile.extended)
     return len(extended & set(results.features)), len(extended)
 
 
