@@ -41,6 +41,7 @@ class Cluster:
         self._history: list[tuple[int, str, str, Object, Object | None]] = []
         self._version = 100
         self._changed = asyncio.Condition()
+        self._streams: list[asyncio.Transport] = []
 
     async def put(
         self, plural: str, name: str, namespace: str = "", *, labels: Object | None = None, **top: Any
@@ -72,6 +73,14 @@ class Cluster:
         """Change the moods or the kinds, and let open streams look."""
         async with self._changed:
             change()
+            self._changed.notify_all()
+
+    async def cut(self) -> None:
+        """Reset all streams."""
+        async with self._changed:
+            streams, self._streams = self._streams, []
+            for stream in streams:
+                stream.abort()
             self._changed.notify_all()
 
     async def _record(self, place: tuple[str, str, str], now: Object | None, before: Object | None) -> None:
@@ -155,6 +164,8 @@ class Cluster:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)
+        assert request.transport is not None
+        self._streams.append(request.transport)
         with suppress(ConnectionError):
             at = int(request.query.get("resourceVersion", "0"))
             if "sendInitialEvents" in request.query:

@@ -243,6 +243,20 @@ async def test_a_kind_that_cannot_be_listed_holds_up_the_first_state_and_is_told
         await followed.until(lambda: "HTTPRoute" not in followed.problems())
 
 
+async def test_what_ails_all_kinds_is_one_trouble(cluster: Cluster) -> None:
+    async with following(cluster.address) as followed:
+        await followed.first()
+        before = list(followed.troubles)
+        await cluster.change(lambda: cluster.moods.append(lambda _request: refusal(503, "Away")))
+        await cluster.cut()
+        await followed.until(lambda: "Namespace, " in followed.problems() and "HTTPRoute" in followed.problems())
+        assert len(followed.troubles) == len(before) + 1
+        assert followed.problems().count("cannot be watched") == 1
+        assert {ROUTE, GATEWAY, CERT} <= set(followed.rows)
+        await cluster.change(cluster.moods.clear)
+        await followed.until(lambda: "cannot be watched" not in followed.problems())
+
+
 async def test_a_kind_that_fails_later_stays_as_it_was(cluster: Cluster) -> None:
     async with following(cluster.address) as followed:
         await followed.first()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trilithon.kube.events import Degraded, Gone, Missing
 from trilithon.resources.meta import Key
@@ -41,11 +43,16 @@ def unread(key: Key, reason: str) -> Problem:
 
 
 class Troubles:
-    """Everything that is wrong now, by where it is; ``on_trouble`` is told of each that is new."""
+    """Everything that is wrong now, by where it is.
+
+    ``on_trouble`` is told of each error that is new and stands nowhere else: an API server that is away is one trouble,
+    however many watches notice.
+    """
 
     def __init__(self, on_trouble: Callable[[str], None]) -> None:
         self._on_trouble = on_trouble
         self._standing: dict[Hashable, tuple[Problem, ...]] = {}
+        self._messages: Counter[str] = Counter()
         self._listed: tuple[ClusterProblem, ...] | None = ()
 
     def say(self, where: Hashable, problems: Iterable[Problem]) -> None:
@@ -54,18 +61,26 @@ class Troubles:
         before = self._standing.get(where, ())
         if now == before:
             return
+        for problem in now:
+            if problem.severity == "error" and self._messages[problem.message] == 0:
+                self._on_trouble(str(problem))
+        self._messages.update(problem.message for problem in now)
+        for problem in before:
+            self._messages[problem.message] -= 1
+            if self._messages[problem.message] == 0:
+                del self._messages[problem.message]
         if now:
             self._standing[where] = now
         else:
             del self._standing[where]
         self._listed = None
-        for problem in now:
-            if problem not in before:
-                self._on_trouble(str(problem))
 
     def listed(self) -> tuple[ClusterProblem, ...]:
-        """All of it; cheap as long as nothing changes."""
+        """All of it, what is the same for several kinds once; cheap as long as nothing changes."""
         if self._listed is None:
-            found = [problem for problems in self._standing.values() for problem in problems]
+            places: dict[Problem, list[str]] = {}
+            for problem in (problem for standing in self._standing.values() for problem in standing):
+                places.setdefault(replace(problem, place=""), []).append(problem.place)
+            found = [replace(problem, place=", ".join(sorted(where))) for problem, where in places.items()]
             self._listed = tuple(ClusterProblem(problem) for problem in sorted(found, key=str))
         return self._listed
