@@ -152,8 +152,11 @@ class Applier:
         for generated in infrastructure.objects if infrastructure is not None else ():
             if generated.path == existing.path:
                 existing = compared(existing, generated)
+        known = self._inventory.get(existing.path)
+        # Only the issuer can say whether an identity is right.
+        is_right = existing.right_for and known is not None and known.data == existing.data
         # What is nobody's any more goes by itself.
-        if self._inventory.put(existing) and infrastructure is not None and not existing.right_for:
+        if self._inventory.put(existing) and infrastructure is not None and not is_right:
             self._look_at(gateway)
 
     def _gone(self, path: ObjectPath) -> None:
