@@ -10,12 +10,6 @@ from trilithon.cli.command import EXIT_STATUS, Command
 from trilithon.cli.main import WRONG_USE
 
 
-class ValuesUnusable(click.ClickException):
-    """A values file that cannot be read, or holds something else than values."""
-
-    exit_code = WRONG_USE
-
-
 @click.command(
     cls=Command,
     examples=(
@@ -31,25 +25,19 @@ def command(namespace: str | None, file: Path | None) -> int:
 
     The definitions of the Gateway API itself are not among them; a cluster has them, or gets them from their project.
     """
-    import msgspec
     import yaml
 
+    from trilithon.cli.values import ValuesUnusable, in_namespace, read_values
     from trilithon.infrastructure.installation import Values, installation_manifests
 
-    chosen: object = {}
-    if file is not None:
-        try:
-            chosen = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeError) as error:
-            raise ValuesUnusable(f"{file} cannot be read: {error}") from error
-        except yaml.YAMLError as error:
-            raise ValuesUnusable(f"{file} is no YAML: {' '.join(str(error).split())}") from error
     try:
-        values = msgspec.convert(chosen, Values)
+        values = read_values(file) if file is not None else Values()
         if namespace is not None:
-            values = msgspec.convert({**msgspec.to_builtins(values), "namespace": namespace}, Values)
-    except msgspec.ValidationError as error:
-        raise ValuesUnusable(f"{file or '--namespace'}: {error}") from error
+            values = in_namespace(values, namespace)
+    except ValuesUnusable as error:
+        for line in str(error).splitlines():
+            click.echo(f"trilithon: {line}", err=True)
+        return WRONG_USE
     documents = [*installation_manifests(values)]
     click.echo(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, width=120), nl=False)
     return 0

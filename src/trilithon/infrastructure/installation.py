@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from msgspec import Meta, Struct
+import msgspec
+from msgspec import Meta
 
 from trilithon.infrastructure.rights import CLUSTER, SERVED, own, rules
 from trilithon.model.settings import CONTROLLER_NAME
+from trilithon.resources.gateways import ControllerName, LabelValue
+from trilithon.resources.meta import DNS_SUBDOMAIN, PortNumber, Spec
+from trilithon.resources.parameters import Amounts, Resources
 from trilithon.resources.schema import definitions
 
 Json = dict[str, object]
@@ -19,35 +23,41 @@ AUTHORITY_SECRET = "trilithon-xds-ca"  # noqa: S105 - the name of an object, no 
 USER = 65532
 RBAC = "rbac.authorization.k8s.io"
 
-Name = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")]
-Port = Annotated[int, Meta(ge=1, le=65535)]
+DEFAULT_RESOURCES = Resources(requests=Amounts(cpu="100m", memory="192Mi"))
+
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=63,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z",
+        description="a name of at most 63 lower-case letters, digits and inner dashes",
+    ),
+]
+Image = Annotated[str, Meta(max_length=512, pattern=r"^[^\s]+\Z", description="the name of an image")]
+# "" makes no class.
+ClassName = Annotated[
+    str, Meta(max_length=253, pattern=rf"^\Z|{DNS_SUBDOMAIN}", description="the name of a GatewayClass")
+]
 
 
-class Amounts(Struct, frozen=True, forbid_unknown_fields=True):
-    """Amounts of CPU and memory, as Kubernetes writes them."""
-
-    cpu: str | None = None
-    memory: str | None = None
-
-
-class Values(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Values(Spec, kw_only=True):
     """What may be chosen of an installation.
 
     ``watch_namespaces``: serve these alone, and have rights in these alone. ``class_name``: name of the GatewayClass;
-    "" makes none.
+    "" makes none. ``labels`` are those of every object besides its own.
     """
 
     namespace: Name = "trilithon-system"
     name: Name = "trilithon"
-    image: str = "trilithon"
+    image: Image = "trilithon"
     replicas: Annotated[int, Meta(ge=1, le=20)] = 2
-    requests: Amounts = Amounts(cpu="100m", memory="192Mi")
-    limits: Amounts = Amounts()
-    xds_port: Port = 18000
+    resources: Resources = DEFAULT_RESOURCES
+    xds_port: PortNumber = 18000
     watch_namespaces: tuple[Name, ...] = ()
-    class_name: str = CLASS_NAME
-    controller_name: str = CONTROLLER_NAME
-    labels: dict[str, str] = {}
+    class_name: ClassName = CLASS_NAME
+    controller_name: ControllerName = CONTROLLER_NAME
+    labels: dict[str, LabelValue] | None = None
 
 
 def installation_manifests(values: Values) -> Iterator[Json]:
@@ -70,7 +80,7 @@ def _object(values: Values, api_version: str, kind: str, name: str, *, namespace
 
 
 def _labels(values: Values) -> dict[str, str]:
-    return {**values.labels, "app.kubernetes.io/part-of": "trilithon", **_selector(values)}
+    return {**(values.labels or {}), "app.kubernetes.io/part-of": "trilithon", **_selector(values)}
 
 
 def _selector(values: Values) -> dict[str, str]:
@@ -161,7 +171,7 @@ def _container(values: Values) -> Json:
             "failureThreshold": 6,
         },
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}, **probe},
-        "resources": _resources(values),
+        "resources": msgspec.to_builtins(values.resources),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -178,12 +188,3 @@ def _arguments(values: Values) -> list[str]:
     for namespace in values.watch_namespaces:
         arguments += ["--namespace", namespace]
     return arguments
-
-
-def _resources(values: Values) -> Json:
-    found: Json = {}
-    for name, amounts in (("requests", values.requests), ("limits", values.limits)):
-        chosen = {what: amount for what, amount in (("cpu", amounts.cpu), ("memory", amounts.memory)) if amount}
-        if chosen:
-            found[name] = chosen
-    return found

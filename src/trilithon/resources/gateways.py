@@ -25,18 +25,21 @@ DomainPrefixedPath = (
 )
 
 
+ControllerName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=253,
+        pattern=rf"^{DomainPrefixedPath}\Z",
+        description="a domain and a path, such as example.com/controller",
+    ),
+]
+
+
 class GatewayClassSpec(Spec, kw_only=True):
     """Which controller serves the Gateways of this class."""
 
-    controller_name: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=253,
-            pattern=rf"^{DomainPrefixedPath}\Z",
-            description="a domain and a path, such as example.com/controller",
-        ),
-    ]
+    controller_name: ControllerName
     parameters_ref: ObjectReference | None = None
     description: Annotated[str, Meta(max_length=64)] | None = None
 
