@@ -33,6 +33,8 @@ class Following:
         self.troubles: list[str] = []
         self.source: KubernetesSource
         self._news = asyncio.Condition()
+        self._task: asyncio.Task[None]
+        self._is_first = True
 
     def names(self, kind: str) -> set[str]:
         """The objects of a kind, as ``namespace/name``."""
@@ -42,8 +44,18 @@ class Following:
         """What the source says is wrong, as text."""
         return "\n".join(str(each.problem) for each in self.source.problems())
 
-    async def follow(self) -> None:
-        """Until cancelled."""
+    def start(self) -> None:
+        """Begin to follow, or begin anew."""
+        self._is_first = True
+        self._task = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Follow no longer."""
+        self._task.cancel()
+        (ending,) = await asyncio.gather(self._task, return_exceptions=True)
+        assert isinstance(ending, asyncio.CancelledError), ending
+
+    async def _follow(self) -> None:
         async with aclosing(self.source.changes()) as changes:
             async for change in changes:
                 self._take(change)
@@ -53,7 +65,7 @@ class Following:
     def _take(self, change: ClusterChange) -> None:
         for key, row in change.upserts.items():
             assert row.key == key
-            assert not self.changes or self.rows.get(key) != row, "only differences are told"
+            assert self._is_first or self.rows.get(key) != row, "only differences are told"
         self.rows.update(change.upserts)
         for key in change.removals:
             self.rows.pop(key, None)
@@ -63,6 +75,7 @@ class Following:
             else:
                 self.versions[name] = version
         self.changes.append(change)
+        self._is_first = False
 
     def on_stored(self, key: Key, stored: Stored | None) -> None:
         """What the source says of stored objects."""
@@ -93,13 +106,11 @@ async def connected(config: Config, scope: Scope = EVERYWHERE) -> AsyncIterator[
     followed = Following()
     async with Transport(config) as transport:
         followed.source = KubernetesSource(transport, scope, followed.on_stored, followed.troubles.append)
-        task = asyncio.create_task(followed.follow())
+        followed.start()
         try:
             yield followed
         finally:
-            task.cancel()
-            results = await asyncio.gather(task, return_exceptions=True)
-            assert isinstance(results[0], asyncio.CancelledError), results
+            await followed.stop()
 
 
 def following(address: str, scope: Scope = EVERYWHERE) -> Any:

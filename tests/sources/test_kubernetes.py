@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from tests.sources.following import Following, following
 from trilithon.model.api_version import BUNDLE_VERSION, CHANNEL, ApiVersion
 from trilithon.resources.core import Service
 from trilithon.resources.meta import Key
-from trilithon.sources import kubernetes_views
+from trilithon.sources import kubernetes, kubernetes_views
 from trilithon.sources.kubernetes_kinds import Scope
 
 CLASS = {"controllerName": "trilithon.dev/gateway-controller"}
@@ -293,9 +291,12 @@ async def test_a_kind_that_was_never_defined_keeps_nothing_waiting(cluster: Clus
 async def test_a_kind_that_is_defined_and_not_served_is_waited_for(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(kubernetes, "PATIENCE_SECONDS", 0.2)
     cluster.kinds.pop("httproutes")
     async with following(cluster.address) as followed:
         await followed.until(lambda: "does not serve HTTPRoute" in followed.problems())
+        waiting = "nothing is served before these are listed: HTTPRoute.gateway.networking.k8s.io"
+        await followed.until(lambda: waiting in followed.troubles)
         # An API server that starts may not know yet what it serves.
         assert not followed.changes
         await cluster.change(lambda: cluster.kinds.update(httproutes=KINDS["httproutes"]))
@@ -359,17 +360,20 @@ async def test_a_field_that_is_not_known_is_a_warning(cluster: Cluster) -> None:
         assert "spec.invented: there is no such field" in followed.problems()
 
 
-async def test_whoever_follows_anew_is_told_what_is_gone(cluster: Cluster) -> None:
+async def test_whoever_follows_anew_is_told_what_is_gone_and_what_was_given_up(cluster: Cluster) -> None:
     async with following(cluster.address) as followed:
         await followed.first()
-        source = followed.source
-        again = source.changes()
+        await cluster.change(lambda: cluster.moods.append(failing("secrets/cert")))
+        await cluster.put("secrets", "cert", "infra", **holding("two"))
+        await followed.until(lambda: "infra/cert: cannot be read" in followed.problems())
+        await followed.stop()
         await cluster.delete("httproutes", "web", "shop")
-        await followed.until(lambda: ROUTE not in followed.rows)
-        change = await asyncio.wait_for(anext(again), 20)
-        assert GATEWAY in change.upserts
-        with suppress(RuntimeError):
-            await again.aclose()
+        await cluster.change(cluster.moods.clear)
+        followed.start()
+        await followed.until(lambda: len(followed.changes) > 1 and value(followed, CERT) == b"two")
+        assert ROUTE not in followed.rows
+        assert ROUTE not in followed.stored
+        await followed.until(lambda: followed.problems().count("infra/cert") == 0)
 
 
 async def test_services_bring_their_addresses(cluster: Cluster) -> None:

@@ -38,6 +38,8 @@ SLICE_SECONDS = 0.004
 RESTART_SECONDS = 1.0
 # While the first state is incomplete, time alone can complete it.
 LOOK_SECONDS = 0.5
+# A first state that takes longer than this is worth a word.
+PATIENCE_SECONDS = 5.0
 
 
 def _silence(_message: str) -> None:
@@ -58,6 +60,7 @@ class KubernetesSource:
         on_stored: OnStored,
         on_trouble: Callable[[str], None] = _silence,
     ) -> None:
+        self._on_trouble = on_trouble
         self._discovery = Discovery(transport)
         self._wake = asyncio.Event()
         self._troubles = Troubles(on_trouble)
@@ -70,9 +73,9 @@ class KubernetesSource:
     async def changes(self) -> AsyncGenerator[ClusterChange, None]:
         """The complete first state as soon as it is known, then differences: a lone one at once, many together."""
         watching = [asyncio.create_task(self._watch(view), name=f"watch {view.watched}") for view in self._views.all]
+        self._state.read_again()
         try:
-            while not self._views.is_complete(time.monotonic()) or self._state.is_holding:
-                await self._woken(LOOK_SECONDS)
+            await self._known()
             yield self._state.first(time.monotonic())
             while True:
                 due = self._state.due()
@@ -85,6 +88,15 @@ class KubernetesSource:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
             await self._reads.close()
+
+    async def _known(self) -> None:
+        """Wait until the first state is complete, and tell what it waits for if that takes long."""
+        began, told = time.monotonic(), [""]
+        while (awaited := self._views.awaited(time.monotonic())) or self._state.is_holding:
+            if awaited != told and time.monotonic() - began >= PATIENCE_SECONDS:
+                told = awaited
+                self._on_trouble(f"nothing is served before these are listed: {', '.join(awaited) or 'named Secrets'}")
+            await self._woken(LOOK_SECONDS)
 
     def problems(self) -> Sequence[ClusterProblem]:
         """Kinds that are not watched as they should be, and objects that cannot be read, as of now."""

@@ -7,7 +7,7 @@ what exists.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from trilithon.resources.meta import Key
 
@@ -23,6 +23,9 @@ class Named:
 
     def __contains__(self, key: object) -> bool:
         return key in self._count
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(tuple(self._count))
 
     def names(self, by: Key, keys: Iterable[Key]) -> tuple[frozenset[Key], frozenset[Key]]:
         """What a resource names from now on; returns what is named for the first time, and what by nobody any more."""

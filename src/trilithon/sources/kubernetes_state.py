@@ -72,6 +72,11 @@ class ClusterState:
         """Whether a Secret or ConfigMap is named by something that counts."""
         return key in self._named
 
+    def read_again(self) -> None:
+        """Have everything read that is named: earlier readings may have been given up."""
+        for key in self._named:
+            self._read(key)
+
     @property
     def is_holding(self) -> bool:
         """Whether a resource waits for what it names."""

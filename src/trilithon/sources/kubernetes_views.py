@@ -233,9 +233,9 @@ class Views:
         self.all = views
         self._definitions = definitions
 
-    def is_complete(self, now: float) -> bool:
-        """Whether each kind was listed, or is known not to be there."""
-        return all(view.is_synced or self._is_dispensable(view, now) for view in self.all)
+    def awaited(self, now: float) -> list[str]:
+        """The kinds that were not listed yet, and are not known not to be there."""
+        return [str(view.watched) for view in self.all if not (view.is_synced or self._is_dispensable(view, now))]
 
     def sweep(self, now: float) -> None:
         """A kind whose definition was removed has no objects, also if nobody told of each."""
