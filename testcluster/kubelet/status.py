@@ -75,7 +75,7 @@ def phase_of(pod: Pod, view: PodView) -> str:
         isinstance(each.state, Ended) and each.state.code and each.name not in view.sidecars for each in view.inits
     ):
         return "Failed"
-    is_under_way = any(isinstance(each.state, Running) or each.last is not None for each in view.mains)
+    is_under_way = any(not isinstance(each.state, Waiting) or each.last is not None for each in view.mains)
     return "Running" if is_under_way else "Pending"
 
 
