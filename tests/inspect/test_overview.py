@@ -23,4 +23,4 @@ from trilithon.model.tables import LISTENERS
 def test_url(hostname: str, settings: Settings, url: str) -> None:
     text = gateway(listener=f'hostname: "{hostname}"' if hostname else "")
     (row,) = translated(text).engine.rows(LISTENERS).values()
-    assert url_of(settings, row.items[0]) == url
+    assert url_of(settings, row.items[0], settings.address) == url

@@ -30,7 +30,7 @@ class ConditionView(Struct, frozen=True):
 
 
 class ListenerView(Struct, frozen=True):
-    """One listener; ``url`` is where a client reaches it, "" when it does not serve."""
+    """One listener; ``url`` is where a client reaches it, "" when it does not serve, or has no address."""
 
     name: str
     protocol: str
@@ -98,17 +98,16 @@ class Overview(Struct, frozen=True):
     pid: int | None = None
 
 
-def url_of(settings: Settings, listener: Listener) -> str:
-    """Where a client reaches a listener from this machine: its hostname, of a wildcard one that it covers.
+def url_of(settings: Settings, listener: Listener, address: str) -> str:
+    """Where a client reaches a listener of a Gateway at this address: its hostname, of a wildcard one that it covers.
 
     No other name would do: what asks for an address asks for no hostname at all.
     """
     scheme = "https" if listener.protocol == "HTTPS" else "http"
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - nothing is bound here
-    address = f"[{settings.address}]" if ":" in settings.address else settings.address
     host = listener.hostname
     if host == "*":
-        host = everywhere.get(settings.address, address)
+        host = everywhere.get(address, f"[{address}]" if ":" in address else address)
     elif host.startswith("*."):
         host = f"anything{host[1:]}"
     port = settings.bound_port(listener.port)
@@ -126,13 +125,14 @@ def gateway_view(engine: Engine, settings: Settings, key: Key, envoy: EnvoyView 
     listeners, status = engine.row(LISTENERS, key), engine.row(GATEWAY_STATUS, key)
     if listeners is None or status is None:
         return None
+    address = status.addresses[0].value if status.addresses else ""
     items = tuple(
         ListenerView(
             name=item.key.name,
             protocol=item.protocol,
             port=item.port,
             hostname=item.hostname,
-            url=url_of(settings, item) if item.serves else "",
+            url=url_of(settings, item, address) if item.serves and address else "",
             attached_routes=entry.attached_routes,
             conditions=_conditions(entry.conditions),
         )
