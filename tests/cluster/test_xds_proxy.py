@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -125,3 +127,55 @@ async def test_a_pod_without_a_controller_is_not_ready_and_then_is(cluster: Clus
         async with Replica(edge, authority, served(server.port)).serving():
             address = (await edge.ready())["status"]["podIP"]
             assert await status(address) == 200
+
+
+async def test_pods_are_replaced_without_one_failed_request(cluster: Cluster, namespace: str) -> None:
+    authority = Authority(new_trust(utc_now()))
+    async with backend() as server, made(cluster, namespace) as edge:
+        async with Replica(edge, authority, served(server.port)).serving():
+            await edge.deploy(await issued(authority, edge))
+            await edge.ready()
+            address = await edge.address()
+            await until(partial(serves, address), 20)
+            async with load(address) as counted:
+                for _ in range(3):
+                    await edge.replace_pods()
+                    # Longer than the old pod takes connections: what comes after would find nobody.
+                    await asyncio.sleep(7)
+        assert counted.keys() == {200}
+        assert counted[200] > 1_000
+
+
+async def serves(address: str) -> bool:
+    return await status(address) == 200
+
+
+@asynccontextmanager
+async def load(address: str) -> AsyncIterator[Counter[int]]:
+    """Steady requests, each second connection used once; how often each status came, 0 for no answer."""
+    counted: Counter[int] = Counter()
+    stopping = asyncio.Event()
+
+    async def ask(*, is_fresh: bool) -> None:
+        connection: Connection | None = None
+        while not stopping.is_set():
+            try:
+                if connection is None or not connection.is_open or is_fresh:
+                    if connection is not None:
+                        connection.close()
+                    connection = await Connection.open(80, address=address)
+                async with asyncio.timeout(10):
+                    counted[(await connection.get()).status] += 1
+            except (Unanswered, TimeoutError):
+                counted[0] += 1
+                connection = None
+            await asyncio.sleep(0.03)
+        if connection is not None:
+            connection.close()
+
+    asking = [asyncio.create_task(ask(is_fresh=number % 2 == 0)) for number in range(6)]
+    try:
+        yield counted
+    finally:
+        stopping.set()
+        await asyncio.gather(*asking)

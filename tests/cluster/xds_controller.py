@@ -16,6 +16,7 @@ from testcluster.layout import NODE_ADDRESS
 from tests.system.harness import free_port
 from trilithon.infrastructure.manifest import Plan
 from trilithon.infrastructure.pods import workload
+from trilithon.infrastructure.service import services
 from trilithon.kube.client import Client
 from trilithon.kube.config import find_config
 from trilithon.kube.transport import Transport
@@ -46,16 +47,32 @@ class Edge:
         self.key = Key("Gateway", namespace, "edge")
         self.installation = Installation(namespace, "controller", "trilithon", f"controller.{namespace}.svc", xds_port)
         spec = GatewaySpec(gateway_class_name="trilithon", listeners=())
-        self._plan = Plan(Gateway(self.key, 1, "", spec), self.installation, GatewayParametersSpec(), ())
+        self._plan = Plan(Gateway(self.key, 1, "", spec), self.installation, GatewayParametersSpec(), ((80, "TCP"),))
         self.name = self._plan.name
 
     async def deploy(self, identity: Mapping[str, bytes]) -> None:
         """Apply what makes its pods, and a Service by which they find the node."""
         objects: list[Object] = [*_controller_service(self.installation)]
-        for made in workload(self._plan):
+        for made in (*services(self._plan), *workload(self._plan)):
             manifest: Object = msgspec.json.decode(made.manifest)
             objects.append({**manifest, **_data(identity)} if made.is_identity else manifest)
         await asyncio.to_thread(self.cluster.apply, *objects, namespace=self.namespace)
+
+    async def address(self) -> str:
+        """The address of its Service for the world."""
+        path = f"/api/v1/namespaces/{self.namespace}/services/{self.name}"
+
+        def given() -> str | None:
+            ingress = self.cluster.get(path)["status"].get("loadBalancer", {}).get("ingress")
+            return str(ingress[0]["ip"]) if ingress else None
+
+        return await asyncio.to_thread(self.cluster.wait_for, "the Service's address", given)
+
+    async def replace_pods(self) -> None:
+        """Have other pods take over, and wait until that is done."""
+        apps = ("--namespace", self.namespace, f"deployment/{self.name}")
+        await asyncio.to_thread(self.cluster.kubectl, "rollout", "restart", *apps)
+        await asyncio.to_thread(self.cluster.kubectl, "rollout", "status", "--timeout=60s", *apps, timeout=70)
 
     async def remove(self) -> None:
         """End its pods at once: a namespace with pods that may take their time goes only after that time."""
