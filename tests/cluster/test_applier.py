@@ -165,6 +165,21 @@ async def test_what_is_not_wanted_any_more_goes(applying: Applying, cluster: Clu
         assert "loadBalancerIP" not in applying.objects("Service")[0]["spec"]
 
 
+async def test_an_autoscaler_begins_with_the_pods_that_are_there(applying: Applying, cluster: Cluster) -> None:
+    """Not with one, which is what a Deployment without a number has."""
+    namespace = applying.namespace
+    tuned = gateway(namespace, infrastructure=NAMED)
+    async with applying.running():
+        await _shown(applying, tuned, parameters(namespace, replicas=3))
+        scale = parameters(namespace, autoscaling={"minReplicas": 2, "maxReplicas": 4})
+        applying.show(gateway_class(namespace), tuned, scale)
+        await until("the autoscaler", lambda: applying.objects("HorizontalPodAutoscaler"))
+        await asyncio.sleep(0.5)
+        assert _replicas(applying) == 3
+        applying.show(gateway_class(namespace), tuned, parameters(namespace, replicas=1))
+        await until("our number", lambda: _replicas(applying) == 1)
+
+
 async def test_a_gateway_of_another_controller_loses_what_was_ours(applying: Applying, cluster: Cluster) -> None:
     """All of it, once its class says so, and only then."""
     namespace = applying.namespace
@@ -240,6 +255,12 @@ async def test_a_held_gateway_keeps_what_it_has(applying: Applying, cluster: Clu
 
 def _owners(found: Object) -> list[dict[str, Any]]:
     return found["metadata"].get("ownerReferences") or []
+
+
+def _replicas(applying: Applying) -> int:
+    (deployment,) = applying.objects("Deployment")
+    found: int = deployment["spec"]["replicas"]
+    return found
 
 
 def _is_empty(applying: Applying) -> bool:

@@ -18,14 +18,17 @@ from trilithon.sinks.generated_objects import (
     FIELD_MANAGER,
     GATEWAY,
     GATEWAY_CLASS,
+    HANDOVER_MANAGER,
     Existing,
     Owner,
     body,
     compared,
     digest_of,
     existing_of,
+    handover_of,
     is_as_generated,
     is_labelled,
+    leaves_number_open,
     unwanted,
 )
 from trilithon.sinks.inventory import Inventory
@@ -177,6 +180,8 @@ class Application:
             return
         uid = existing.uid if existing is not None else ""
         try:
+            if uid and leaves_number_open(generated):
+                await self._hand_over_number(generated.path)
             answer = await self._client.apply(generated.path, body(generated, owner, data.entries, uid), FIELD_MANAGER)
         except ApiError as error:
             await self._refused(attempt, generated, owner, error)
@@ -214,6 +219,15 @@ class Application:
         if "deletionTimestamp" in found["metadata"]:
             raise _GatewayGone
         return found
+
+    async def _hand_over_number(self, path: ObjectPath) -> None:
+        """Have the number of pods stay when we stop setting it, for the autoscaler to begin with.
+
+        A field that nobody sets any more falls back to its default, which would be one pod.
+        """
+        handover = handover_of(await self._client.read(path))
+        if handover is not None:
+            await self._client.apply(path, handover, HANDOVER_MANAGER)
 
     async def _refused(self, attempt: _Attempt, generated: Generated, owner: Owner, error: ApiError) -> None:
         path = generated.path

@@ -21,6 +21,8 @@ from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.quantity import amount
 
 FIELD_MANAGER = "trilithon"
+# Holds the number of pods from when we stop setting it until an autoscaler does.
+HANDOVER_MANAGER = "trilithon-handover"
 # What was applied last: without it nobody could see that a field is not wanted any more.
 DIGEST_ANNOTATION = "trilithon.dev/applied"
 GATEWAY = ApiKind(GATEWAY_GROUP, "v1", "Gateway", "gateways")
@@ -176,3 +178,25 @@ def unwanted(mine: Sequence[Existing], owner: Owner, wanted: Sequence[Generated]
     """The objects of this very Gateway that are not generated any more."""
     paths = {each.path for each in wanted}
     return [each for each in mine if each.owner == owner and each.path not in paths]
+
+
+def leaves_number_open(generated: Generated) -> bool:
+    """Whether this is a Deployment whose number of pods is not ours to set."""
+    if generated.path.kind.kind != "Deployment":
+        return False
+    return "replicas" not in msgspec.json.decode(generated.manifest)["spec"]
+
+
+def handover_of(written: bytes) -> dict[str, Any] | None:
+    """What another manager has to apply, so that a Deployment's number of pods stays; None if it is not ours now."""
+    found: dict[str, Any] = msgspec.json.decode(written)
+    metadata = found["metadata"]
+    ours = [each for each in metadata.get("managedFields") or () if each.get("manager") == FIELD_MANAGER]
+    if not any("f:replicas" in ((each.get("fieldsV1") or {}).get("f:spec") or {}) for each in ours):
+        return None
+    return {
+        "apiVersion": found["apiVersion"],
+        "kind": found["kind"],
+        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
+        "spec": {"replicas": found["spec"]["replicas"]},
+    }
