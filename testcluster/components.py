@@ -198,6 +198,9 @@ def _controller_manager(layout: Layout) -> Component:
             "--leader-elect=false",
             "--allocate-node-cidrs=false",
             "--bind-address=127.0.0.1",
+            # A node that cannot renew its lease while a test disturbs the API server is not dead; after its usual 50
+            # seconds all pods would be taken out of their Services.
+            "--node-monitor-grace-period=1h",
             # Its own limit of 20 a second would make every test wait.
             "--kube-api-qps=1000",
             "--kube-api-burst=2000",
