@@ -14,8 +14,6 @@ from trilithon.kube.errors import ApiError
 
 _LEASE_SECONDS = 40
 _RENEWAL_SECONDS = 10.0
-# The status says the same again this much more rarely than the lease.
-_RENEWALS_PER_STATUS = 6
 _RESOURCES: Final = {**NODE_RESOURCES, "pods": "2000"}
 _WELL: Final = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory"),
@@ -38,15 +36,12 @@ class Node:
         self._began = stamp(datetime.now(UTC))
 
     async def serve(self) -> None:
-        """Register, and renew the lease for ever."""
-        count = 0
+        """Register, and say for ever that the node is well: somebody may have said that it is not."""
         while True:
             try:
-                if count % _RENEWALS_PER_STATUS == 0:
-                    await self._api.register(self._name, self._labels())
-                    await self._api.report_node(self._name, self._status())
+                await self._api.register(self._name, self._labels())
+                await self._api.report_node(self._name, self._status())
                 await self._renew()
-                count += 1
             except ApiError as error:
                 print(f"node {self._name}: {error}", flush=True)
                 await asyncio.sleep(1)

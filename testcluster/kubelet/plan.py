@@ -16,7 +16,7 @@ from testcluster.kubelet.images import Image, Images
 from testcluster.kubelet.launch import Create, Mount
 from testcluster.kubelet.objects import Container, Pod
 from testcluster.kubelet.problems import CannotRun
-from testcluster.kubelet.security import identity_of
+from testcluster.kubelet.security import identity_of, sysctls_of
 from testcluster.kubelet.volumes import Volumes
 
 # Folders that every container has for itself, and empty.
@@ -53,12 +53,11 @@ class Planner:
         programs = _folders((*self._programs, *((Path(command[0]),) if command[0].startswith("/") else ())))
         # What the container would not see: its /tmp and /run are empty, and other file systems are not layered.
         hidden = [folder for folder in programs if _is_hidden(folder)]
-        security = pod.spec.security_context
         return Create(
             scratch=str(scratch),
             netns=netns,
             hostname="" if pod.spec.host_network else pod.spec.hostname or pod.metadata.name,
-            sysctls=[(each.name, each.value) for each in security.sysctls],
+            sysctls=sysctls_of(pod.spec),
             opened=sorted({str(path) for folder in programs for path in _closed(folder)}),
             files=[("/etc/resolv.conf", self._resolv_conf(pod)), ("/etc/hosts", _hosts(pod, place))],
             mounts=[

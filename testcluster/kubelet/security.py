@@ -22,6 +22,31 @@ _USUAL: Final = (
     "AUDIT_WRITE"
 )
 USUAL: Final = frozenset(_USUAL.split())
+# Those that need no permission of whoever runs the node: https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/
+SAFE_SYSCTLS: Final = frozenset(
+    {
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_rmem",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.tcp_wmem",
+    }
+)
+
+
+def sysctls_of(pod: PodSpec) -> list[tuple[str, str]]:
+    """The kernel settings of the pod's network. Raises CannotRun for one that no usual node allows."""
+    wanted = pod.security_context.sysctls
+    if unsafe := sorted({each.name for each in wanted} - SAFE_SYSCTLS):
+        raise CannotRun("SysctlForbidden", f"forbidden sysctl: {', '.join(unsafe)} not allowlisted")
+    return [(each.name, each.value) for each in wanted]
 
 
 def identity_of(pod: PodSpec, container: Container, image_user: int) -> Identity:

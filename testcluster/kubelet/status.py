@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from testcluster.kubelet.fields import Place
-from testcluster.kubelet.objects import Pod
+from testcluster.kubelet.objects import Pod, PodStatus
 
 
 class Waiting(Struct, frozen=True):
@@ -123,6 +123,12 @@ def status_of(pod: Pod, view: PodView, conditions: Conditions, now: datetime) ->
     if view.place is not None:
         status |= _addresses(view.place)
     return status
+
+
+def is_said(reported: Mapping[str, Any], stored: PodStatus) -> bool:
+    """Whether a stored status has every condition as it was reported."""
+    held = {each.type: each.status for each in stored.conditions}
+    return all(held.get(each["type"]) == each["status"] for each in reported.get("conditions", ()))
 
 
 def container_status(view: View) -> dict[str, Any]:

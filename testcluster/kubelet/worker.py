@@ -22,7 +22,7 @@ from testcluster.kubelet.plan import Planner
 from testcluster.kubelet.probes import Asker
 from testcluster.kubelet.problems import CannotRun
 from testcluster.kubelet.references import References
-from testcluster.kubelet.status import Conditions, Ended, PodView, status_of
+from testcluster.kubelet.status import Conditions, Ended, PodView, is_said, status_of
 from testcluster.kubelet.volumes import Volumes
 from testcluster.namespaces import FOLDER
 from trilithon.kube.errors import ApiError, KubeError
@@ -73,6 +73,9 @@ class Worker:
         self.pod = self._volumes.pod = pod
         if pod.is_ending:
             self._ending.set()
+        if not is_said(self._reported, pod.status):
+            # Somebody else wrote what is ours to say: the node's watcher, which took the node for dead.
+            self._reported = {}
         self._volumes.look()
         self._changed.set()
 
@@ -86,7 +89,7 @@ class Worker:
     async def run(self) -> None:
         """Run the pod until it is deleted and nothing of it is left. Cancelled, it ends everything at once."""
         reporting = asyncio.create_task(self._report_always())
-        living = asyncio.create_task(self._live())
+        living = asyncio.create_task(self._live_on())
         try:
             await self._ending.wait()
             await _cancelled(living)
@@ -111,6 +114,18 @@ class Worker:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     # Its life.
+
+    async def _live_on(self) -> None:
+        while True:
+            try:
+                await self._live()
+                return
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one pod, it must still end in good order
+                self._tell("Failed", f"{error!r}")
+            await asyncio.gather(*(keeper.stop(0) for keeper in self.keepers.values()))
+            await self._clean()
+            self._place = None
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _live(self) -> None:
         while self._place is None:
@@ -255,10 +270,10 @@ class Worker:
             return
         try:
             await self._machine.api.report(self.pod, status)
-        except ApiError as error:
+        except KubeError as error:
             # 404 and 409: gone, or another pod of that name.
-            if error.status not in (404, 409):
-                print(f"{self.pod}: status refused: {error}", flush=True)
+            if not (isinstance(error, ApiError) and error.status in (404, 409)):
+                print(f"{self.pod}: cannot write its status: {error}", flush=True)
             return
         self._reported = status
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from testcluster.kubelet.problems import CannotRun
-from testcluster.kubelet.security import CAPABILITIES, USUAL, identity_of, sole_user
+from testcluster.kubelet.security import CAPABILITIES, USUAL, identity_of, sole_user, sysctls_of
 from tests.testcluster.kubelet.pods import pod
 
 
@@ -66,6 +66,14 @@ def test_escalation_is_shut_off_where_it_is_refused() -> None:
     """And not where nothing is said."""
     assert identity({"allowPrivilegeEscalation": False}).no_new_privileges
     assert not identity({}).no_new_privileges
+
+
+def test_only_safe_sysctls_are_set() -> None:
+    """As nodes allow them unless they are told to allow more."""
+    safe = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
+    assert sysctls_of(pod(securityContext={"sysctls": [safe]}).spec) == [(safe["name"], "0")]
+    with pytest.raises(CannotRun, match=r"net\.core\.somaxconn"):
+        sysctls_of(pod(securityContext={"sysctls": [safe, {"name": "net.core.somaxconn", "value": "9"}]}).spec)
 
 
 def test_a_pod_has_a_sole_user_if_all_say_the_same() -> None:
