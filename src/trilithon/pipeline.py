@@ -7,7 +7,7 @@ when it reads. Controller, command line and tests all build this one engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -189,10 +189,19 @@ class Translation(Struct, frozen=True):
     settings: Settings
 
 
-def translate(resources: Iterable[Any], settings: Settings | None = None) -> Translation:
-    """Translate resources as a whole, offline; the statuses are those after a healthy Envoy took everything."""
+def translate(
+    resources: Iterable[Any], settings: Settings | None = None, programmed: Container[Key] | None = None
+) -> Translation:
+    """Translate resources as a whole, offline; the statuses are those after a healthy Envoy took everything.
+
+    With ``programmed`` only these Gateways have a healthy Envoy, and the others none.
+    """
     settings = settings or Settings()
     engine = build(settings)
     engine.apply(edits(resources))
-    engine.apply(acknowledged(engine))
+    healthy = acknowledged(engine)
+    if programmed is not None:
+        paths = {key.path for key in engine.rows(LISTENERS) if key in programmed}
+        healthy = [edit for edit in healthy if edit.key in paths]
+    engine.apply(healthy)
     return Translation(engine, settings)

@@ -34,7 +34,7 @@ def test_the_program_without_a_command_shows_the_commands() -> None:
     ("arguments", "said"),
     [
         (("chekc",), "did you mean check?"),
-        (("serve",), "the commands are run, check"),
+        (("serve",), "the commands are run, controller"),
         (("check",), "for example: trilithon check examples/hello"),
         (("check", "/nowhere/at/all"), "does not exist"),
         (("check", ".", "-o", "xml"), "'text', 'json'"),

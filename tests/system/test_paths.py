@@ -16,6 +16,7 @@ from tests.system.harness import backends, free_port, serves
 from tests.system.manifests import Folder, backend, gateway, listener, prefix, route, rule, to
 from tests.system.program import serving
 from trilithon.cli.manifests import Manifests, read
+from trilithon.cli.origin import Origin
 from trilithon.inspect.decision import Decision
 from trilithon.inspect.explain import explain
 from trilithon.inspect.request import parse
@@ -69,7 +70,7 @@ async def world(shared_folder: Folder, shared_runtime: Path) -> AsyncIterator[Wo
         shared_folder.write("backends.yaml", *(backend(name, server.port) for name, server in servers.items()))
         async with serving(shared_folder, shared_runtime):
             await serves(PORT)
-            yield World(read([shared_folder.path]))
+            yield World(read(Origin((shared_folder.path,))))
 
 
 def resolved(path: str) -> str:

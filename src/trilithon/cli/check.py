@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import click
 
-from trilithon.cli.command import Command, output, paths
+from trilithon.cli.command import Command, output
+from trilithon.cli.origin import Origin, origin
 
 
 @click.command(
@@ -16,6 +14,8 @@ from trilithon.cli.command import Command, output, paths
         "trilithon check examples/hello",
         "trilithon check gateway.yaml routes/ -o json",
         "trilithon check --strict manifests/     # warnings fail, too",
+        "trilithon check --cluster               # what is wrong in the cluster that kubectl would use",
+        "trilithon check --cluster manifests/    # what these files would bring there",
     ),
     exits={
         0: "no errors (there may be warnings)",
@@ -23,19 +23,19 @@ from trilithon.cli.command import Command, output, paths
         2: "the command was used wrongly",
     },
 )
-@paths
+@origin
 @output("text", "json")
 @click.option("--strict", is_flag=True, help="Let warnings count as errors in the exit status.")
-def command(paths: Sequence[Path], output: str, strict: bool) -> int:
+def command(origin: Origin, output: str, strict: bool) -> int:
     """List every problem of the manifests in PATH..., with file, line, object, field and what helps.
 
     Everything that an API server would refuse is found, and everything that the translation notices: references that
-    lead nowhere or are not permitted, conflicts, hostnames that do not fit, fields without effect. Nothing is started
-    and no cluster is asked.
+    lead nowhere or are not permitted, conflicts, hostnames that do not fit, fields without effect. Nothing is started,
+    and no cluster is asked but with --cluster: then its objects are read, and the files judged as if they were applied.
     """
     from trilithon.cli import manifests, printing
 
-    read = manifests.read(paths)
+    read = manifests.read(origin)
     problems = manifests.all_problems(read)
     errors = sum(1 for problem in problems if problem.severity == "error")
     warnings = len(problems) - errors

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
-from trilithon.cli.command import PORT_OFFSETS, Command, output, paths
+from trilithon.cli.command import PORT_OFFSETS, Command, output
+from trilithon.cli.origin import Origin, origin
 
 
 @click.command(
@@ -16,10 +16,11 @@ from trilithon.cli.command import PORT_OFFSETS, Command, output, paths
         "trilithon explain examples/hello GET http://127.0.0.1:8080/cart",
         "trilithon explain examples/hello GET http://127.0.0.1:8080/ -H 'Host: shop.test'",
         "trilithon explain manifests/ POST https://shop.test/pay --listener tls -o json",
+        "trilithon explain --cluster GET http://shop.test/cart --listener infra/edge/http",
     ),
     exits={0: "there is an answer, whatever it says", 2: "the command was used wrongly"},
 )
-@paths
+@origin
 @click.argument("method")
 @click.argument("url")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the request.")
@@ -27,7 +28,7 @@ from trilithon.cli.command import PORT_OFFSETS, Command, output, paths
 @click.option("--port-offset", type=PORT_OFFSETS, default=0, help="The offset that the ports are served at.")
 @output("text", "json")
 def command(  # noqa: PLR0913, PLR0917 - click passes every option
-    paths: Sequence[Path],
+    origin: Origin,
     method: str,
     url: str,
     headers: Sequence[str],
@@ -51,7 +52,7 @@ def command(  # noqa: PLR0913, PLR0917 - click passes every option
 
     try:
         request = parse(method, url, headers)
-        read = manifests.read(paths, Settings(port_offset=port_offset))
+        read = manifests.read(origin, Settings(port_offset=port_offset))
         decision = explain(read.translation, request, listener)
     except (BadRequestError, UnknownListenerError) as error:
         raise click.UsageError(str(error)) from error

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import click
 
-from trilithon.cli.command import Command, Manifests
+from trilithon.cli.command import Command
+from trilithon.cli.origin import Origin, optional_origin
 
 
 @click.command(
     cls=Command,
     examples=("trilithon graph", "trilithon graph examples/hello > pipeline.mmd"),
 )
-@click.argument("paths", type=Manifests(), nargs=-1, metavar="[PATH]...")
-def command(paths: Sequence[Path]) -> int:
+@optional_origin
+def command(origin: Origin) -> int:
     """Draw the pipeline in Mermaid: every table, and what it is computed from.
 
     A solid arrow leads from the table that another has its rows from. A dotted arrow is a read that happened while the
@@ -24,5 +22,5 @@ def command(paths: Sequence[Path]) -> int:
     from trilithon.cli import manifests
     from trilithon.inspect.graph import mermaid
 
-    click.echo(mermaid(manifests.read(paths).translation.engine), nl=False)
+    click.echo(mermaid(manifests.read(origin).translation.engine), nl=False)
     return 0

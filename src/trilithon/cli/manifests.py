@@ -1,12 +1,14 @@
-"""Read a set of manifests, translate it offline, and know for each problem where it stands."""
+"""Read a set of manifests or a cluster, translate it offline, and know for each problem where it stands."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
+from trilithon.cli.origin import Origin
 from trilithon.inspect.check import problems_of
 from trilithon.inspect.overview import ProblemView, problem_view
 from trilithon.model.settings import Settings
@@ -18,32 +20,58 @@ from trilithon.sources.files import FileSource
 
 
 class Manifests(Struct, frozen=True):
-    """What some folders and files say, translated; ``misread`` are the problems of the files themselves."""
+    """What some folders and files say, or a cluster, or both, translated.
+
+    ``misread`` are the problems of the files themselves, ``unread`` those of reading the cluster; ``in_cluster`` is
+    what the cluster holds, None where none was asked.
+    """
 
     source: FileSource
     translation: Translation
     misread: tuple[FileProblem, ...]
+    in_cluster: Mapping[Key, Any] | None = None
+    unread: tuple[Problem, ...] = ()
 
     def position(self, key: Key, path: str = "") -> tuple[str, int] | None:
         """File and line of a field."""
         return self.source.position(key, path)
 
     def written(self) -> tuple[Key, ...]:
-        """The objects that the files hold, sorted, without those that are implied."""
+        """The objects that the files hold, without those that are implied; without files those of the cluster."""
+        if self.in_cluster is not None and not self.source.paths:
+            return tuple(sorted(self.in_cluster))
         return tuple(sorted(key for key in self.source.resources if self.source.position(key) is not None))
 
 
-def read(paths: Sequence[Path], settings: Settings | None = None) -> Manifests:
-    """Read and translate; what is wrong in the manifests is a value."""
-    source = FileSource(paths)
+def read(origin: Origin, settings: Settings | None = None) -> Manifests:
+    """Read and translate; what is wrong in the manifests is a value. Raises EnvironmentLacks.
+
+    Files beside a cluster are translated as if they were applied to it. A cluster has settings of its own.
+    """
+    source = FileSource(origin.paths)
     change = source.load()
-    return Manifests(source, translate(change.upserts.values(), settings), change.problems)
+    if not origin.is_cluster:
+        return Manifests(source, translate(change.upserts.values(), settings), change.problems)
+    from trilithon.cli.cluster_reading import SETTINGS, read_cluster
+
+    found = read_cluster(origin.kubeconfig, origin.context)
+    # Namespaces that files imply say less than those that exist.
+    implied = {key: row for key, row in change.upserts.items() if source.position(key) is None}
+    applied = {**implied, **found.resources, **{key: change.upserts[key] for key in change.upserts.keys() - implied}}
+    programmed = None if origin.paths else found.programmed
+    translation = translate(applied.values(), SETTINGS, programmed)
+    return Manifests(source, translation, change.problems, found.resources, found.problems)
 
 
 def all_problems(manifests: Manifests) -> tuple[ProblemView, ...]:
-    """Every problem of files and objects, by file, line and field."""
+    """Every problem of files and objects, by file, line and field; beside a cluster only what the files bring."""
     views = [*map(view_of_file_problem, manifests.misread)]
-    views += (view(manifests, problem) for problem in problems_of(manifests.translation.engine))
+    views += (problem_view(problem, None, None) for problem in manifests.unread)
+    problems = problems_of(manifests.translation.engine)
+    if manifests.in_cluster is not None and manifests.source.paths:
+        written = set(manifests.written())
+        problems = tuple(problem for problem in problems if problem.key in written)
+    views += (view(manifests, problem) for problem in problems)
     if not views and not manifests.written():
         views.append(nothing_at(manifests.source.paths))
     return tuple(sorted(dict.fromkeys(views), key=_place))
@@ -70,7 +98,7 @@ def nothing_at(paths: Sequence[Path]) -> ProblemView:
         "a folder's manifests are its files named *.yaml, *.yml or *.json",
         "warning",
     )
-    return problem_view(problem, str(paths[0]), None)
+    return problem_view(problem, str(paths[0]) if paths else None, None)
 
 
 def _place(each: ProblemView) -> tuple[bool, str, int, str, str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from trilithon.cli.command import EXIT_STATUS, Command, Manifests, output
+from trilithon.cli.command import EXIT_STATUS, Command, output
 from trilithon.cli.main import EnvironmentLacks
+from trilithon.cli.origin import Origin, optional_origin
 from trilithon.cli.printing import printable
 
 if TYPE_CHECKING:
@@ -18,22 +18,28 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    examples=("trilithon status", "trilithon status -o json", "trilithon status examples/hello"),
+    examples=(
+        "trilithon status",
+        "trilithon status -o json",
+        "trilithon status examples/hello",
+        "trilithon status --cluster",
+    ),
     exits={0: "the state was shown, whatever it is", 2: EXIT_STATUS[2], 3: "no process of this user runs"},
 )
-@click.argument("paths", type=Manifests(), nargs=-1, metavar="[PATH]...")
+@optional_origin
 @output("text", "json")
 @click.option("--pid", type=int, help="Ask this process, where several run.")
-def command(paths: Sequence[Path], output: str, pid: int | None) -> int:
+def command(origin: Origin, output: str, pid: int | None) -> int:
     """Show Gateways, listeners and routes with their conditions, problems, and what Envoy has acknowledged.
 
     Without PATH the running `trilithon run` is asked, over a socket that only its user can reach. With PATH... nothing
-    needs to run: the manifests are translated, and the view is the one that a healthy Envoy would bring about.
+    needs to run: the manifests are translated, and the view is the one that a healthy Envoy would bring about. With
+    --cluster the cluster's objects are; a Gateway is programmed where its stored status says so.
     """
     from trilithon.cli.printing import print_json
     from trilithon.cli.status_text import print_overview
 
-    overview = _offline(paths) if paths else _live(pid)
+    overview = _offline(origin) if origin.paths or origin.is_cluster else _live(pid)
     if output == "json":
         print_json(overview)
     else:
@@ -41,17 +47,17 @@ def command(paths: Sequence[Path], output: str, pid: int | None) -> int:
     return 0
 
 
-def _offline(paths: Sequence[Path]) -> Overview:
+def _offline(origin: Origin) -> Overview:
     from trilithon.cli import manifests
     from trilithon.inspect.overview import Overview, gateway_views, route_views
 
-    read = manifests.read(paths)
+    read = manifests.read(origin)
     translation = read.translation
     return Overview(
         gateways=gateway_views(translation.engine, translation.settings),
         routes=route_views(translation.engine),
         problems=manifests.all_problems(read),
-        paths=tuple(map(str, paths)),
+        paths=tuple(map(str, origin.paths)),
     )
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import click
 
-from trilithon.cli.command import PORT_OFFSETS, Address, Command, output, paths
+from trilithon.cli.command import PORT_OFFSETS, Address, Command, output
+from trilithon.cli.origin import Origin, origin
 
 
 @click.command(
@@ -18,7 +16,7 @@ from trilithon.cli.command import PORT_OFFSETS, Address, Command, output, paths
         "trilithon translate examples/hello -o xds > envoy.yaml",
     ),
 )
-@paths
+@origin
 @output("summary", "status", "xds")
 @click.option(
     "--address", type=Address(), default="127.0.0.1", show_default=True, help="The address that Envoy would bind."
@@ -26,7 +24,7 @@ from trilithon.cli.command import PORT_OFFSETS, Address, Command, output, paths
 @click.option(
     "--port-offset", type=PORT_OFFSETS, default=0, show_default=True, help="What would be added to every port."
 )
-def command(paths: Sequence[Path], output: str, address: str, port_offset: int) -> int:
+def command(origin: Origin, output: str, address: str, port_offset: int) -> int:
     """Print what the manifests in PATH... become, as a healthy Envoy would have it a moment later.
 
     summary: how much there is of everything. status: for each object that gets a status a YAML document with exactly
@@ -37,7 +35,7 @@ def command(paths: Sequence[Path], output: str, address: str, port_offset: int) 
     from trilithon.cli.printing import counted, print_table
     from trilithon.model.settings import Settings
 
-    read = manifests.read(paths, Settings(address=address, port_offset=port_offset))
+    read = manifests.read(origin, Settings(address=address, port_offset=port_offset))
     engine = read.translation.engine
     if output == "status":
         click.echo(rendering.yaml_documents(rendering.statuses(engine, read.written())), nl=False)

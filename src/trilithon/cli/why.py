@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import click
 
-from trilithon.cli.command import Command, paths
+from trilithon.cli.command import Command
+from trilithon.cli.origin import Origin, origin
 
 
 @click.command(
     cls=Command,
     examples=("trilithon why examples/hello HTTPRoute shop/web", "trilithon why manifests/ Gateway demo/hello"),
 )
-@paths
+@origin
 @click.argument("kind")
 @click.argument("name", metavar="NAMESPACE/NAME")
-def command(paths: Sequence[Path], kind: str, name: str) -> int:
+def command(origin: Origin, kind: str, name: str) -> int:
     """Show what the rows of one object in PATH... were computed from.
 
     For each table that has a row for the object: the reads that were recorded, those that found nothing included. A
@@ -31,9 +29,9 @@ def command(paths: Sequence[Path], kind: str, name: str) -> int:
     if kind.lower() not in kinds:
         raise click.UsageError(f"nothing is computed for a {kind}; the kinds are {', '.join(kinds.values())}")
     namespace, _, short = name.rpartition("/")
-    read = manifests.read(paths)
+    read = manifests.read(origin)
     key = Key(kinds[kind.lower()], namespace, short)
-    if key not in read.source.resources:
+    if key not in (read.in_cluster or {}) and key not in read.source.resources:
         there = [str(each) for each in read.written() if each.kind == key.kind]
         raise click.UsageError(f"{key} is not there; {', '.join(there) or f'there is no {key.kind} at all'}")
     for table, looks in reads_of(read.translation.engine, key):

@@ -1,0 +1,57 @@
+"""Where the commands that only look have their objects from: files, a cluster, or files as if applied to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from msgspec import Struct
+
+from trilithon.cli.command import Manifests
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Origin(Struct, frozen=True):
+    """Folders and files, and, where ``is_cluster``, the cluster that kubeconfig and context name."""
+
+    paths: tuple[Path, ...] = ()
+    is_cluster: bool = False
+    kubeconfig: Path | None = None
+    context: str = ""
+
+
+def origin(function: F) -> F:
+    """The argument PATH... and the options of a cluster; the command gets them as ``origin``."""
+    return _with_options(function, is_needed=True)
+
+
+def optional_origin(function: F) -> F:
+    """The same for a command that has something else to ask where neither is given."""
+    return _with_options(function, is_needed=False)
+
+
+def _with_options(function: F, *, is_needed: bool) -> F:
+    @wraps(function)
+    def command(paths: tuple[Path, ...], cluster: bool, kubeconfig: Path | None, context: str, **more: Any) -> Any:
+        if not cluster and (kubeconfig is not None or context):
+            raise click.UsageError("--kubeconfig and --context choose a cluster: give --cluster, too")
+        if is_needed and not paths and not cluster:
+            examples = getattr(click.get_current_context().command, "examples", ())
+            example = f"; for example: {examples[0]}" if examples else ""
+            raise click.UsageError(f"name a folder or file of manifests, or give --cluster{example}")
+        return function(origin=Origin(tuple(paths), cluster, kubeconfig, context), **more)
+
+    wrapped: Any = command
+    for decorate in (
+        click.option("--context", default="", metavar="NAME", help="This context of the kubeconfig."),
+        click.option("--kubeconfig", type=click.Path(path_type=Path), help="This file, not $KUBECONFIG."),
+        click.option("--cluster", is_flag=True, help="Read a cluster; with PATH, as if that were applied to it."),
+        click.argument("paths", type=Manifests(), nargs=-1, metavar="PATH..." if is_needed else "[PATH]..."),
+    ):
+        wrapped = decorate(wrapped)
+    result: F = wrapped
+    return result
