@@ -17,10 +17,10 @@ from testcluster.kubelet.payload import Files
 _DATA = "..data"
 
 
-def write_volume(folder: Path, files: Files, user: int = 0, group: int | None = None) -> bool:
+def write_volume(folder: Path, files: Files, user: int | None = None, group: int | None = None) -> bool:
     """Make the volume hold exactly these files; whether that changed anything. Raises OSError.
 
-    With a ``group``, that of ``fsGroup``, the files are also readable for it.
+    They belong to ``user`` and ``group``, or to us; a ``group``, that of ``fsGroup``, may also read them.
     """
     if _held(folder) == {path: file.content for path, file in files.items()}:
         return False
@@ -31,7 +31,7 @@ def write_volume(folder: Path, files: Files, user: int = 0, group: int | None = 
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.content)
         target.chmod(file.mode if group is None else file.mode | 0o440)
-        os.chown(target, user, 0 if group is None else group)
+        os.chown(target, -1 if user is None else user, -1 if group is None else group)
     before = _current(folder)
     fresh = folder / f"{_DATA}_tmp"
     fresh.symlink_to(made.name)

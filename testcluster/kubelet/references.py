@@ -51,13 +51,14 @@ class References:
             async for event in events:
                 match event:
                     case Upsert(name) | Delete(name):
-                        self._ring(Reference(kind, *name))
+                        self.ring(Reference(kind, *name))
                     case Degraded(reason):
                         print(f"cannot watch {kind}s: {reason}", flush=True)
                     case _:
                         continue
 
-    def _ring(self, reference: Reference) -> None:
+    def ring(self, reference: Reference) -> None:
+        """Wake whoever uses an object."""
         for bell in self._bells.get(reference, ()):
             bell.set()
 

@@ -104,7 +104,7 @@ class Volumes:
         if volume.empty_dir is not None:
             if volume.name not in self._is_filled:
                 folder.mkdir(parents=True, exist_ok=True)
-                os.chown(folder, 0, 0 if group is None else group)
+                os.chown(folder, -1, -1 if group is None else group)
                 folder.chmod(0o777 if group is None else 0o2777)
             return
         files: dict[str, File] = {}
@@ -112,7 +112,7 @@ class Volumes:
             files.update(await self._files(volume.name, part, mode))
         folder.mkdir(parents=True, exist_ok=True)
         user = sole_user(self.pod.spec) if group is None and _has_token(volume) else None
-        await asyncio.to_thread(write_volume, folder, files, user or 0, group)
+        await asyncio.to_thread(write_volume, folder, files, user, group)
 
     async def _files(self, volume: str, part: Projection, mode: int) -> Files:
         if (source := part.config_map) is not None:

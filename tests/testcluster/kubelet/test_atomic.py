@@ -15,7 +15,7 @@ def files(**content: str) -> dict[str, File]:
 
 
 def write(folder: Path, **content: str) -> bool:
-    return write_volume(folder, files(**content), os.getuid(), os.getgid())
+    return write_volume(folder, files(**content))
 
 
 def seen(folder: Path) -> dict[str, str]:
@@ -52,7 +52,7 @@ def test_nothing_stays_of_earlier_states(tmp_path: Path) -> None:
 
 def test_files_have_their_modes_and_the_group_reads_them(tmp_path: Path) -> None:
     """Without a group, the mode is as it was asked for."""
-    write_volume(tmp_path, {"a": File(b"", 0o200)}, os.getuid(), os.getgid())
+    write_volume(tmp_path, {"a": File(b"", 0o200)}, group=os.getgid())
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
 
 
