@@ -26,8 +26,15 @@ POLICY: Final[dict[str, Any]] = {
 """Every write by anybody, and every request of service accounts and of other users without all rights."""
 
 
+POD: Final = "authentication.kubernetes.io/pod-name"
+"""Under which a token that was made for a pod names it."""
+DECISION: Final = "authorization.k8s.io/decision"
+"""The annotation that says what authorization came to."""
+
+
 class _User(msgspec.Struct, frozen=True):
     username: str = ""
+    extra: dict[str, tuple[str, ...]] = {}
 
 
 class _Reference(msgspec.Struct, frozen=True):
@@ -55,11 +62,17 @@ class AuditEvent(msgspec.Struct, frozen=True, rename="camel"):
     target: _Reference = msgspec.field(name="objectRef", default=_Reference())
     answer: _Answer = msgspec.field(name="responseStatus", default=_Answer())
     impersonated: _User | None = msgspec.field(name="impersonatedUser", default=None)
+    annotations: dict[str, str] = {}
 
     @property
     def by(self) -> str:
         """The user's name: a person's, ``cluster:PART``, or ``system:serviceaccount:NAMESPACE:NAME``."""
         return (self.impersonated or self.user).username
+
+    @property
+    def pod(self) -> str:
+        """The name of the pod that asked, in whose namespace its service account is; empty for all who are no pod."""
+        return next(iter(self.user.extra.get(POD, ())), "")
 
     @property
     def resource(self) -> str:
@@ -80,6 +93,11 @@ class AuditEvent(msgspec.Struct, frozen=True, rename="camel"):
     def code(self) -> int:
         """The HTTP status of the answer."""
         return self.answer.code
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether the user had no right to it; admission answers by 403, too, of what it does not like."""
+        return self.annotations.get(DECISION) == "forbid"
 
     @property
     def is_write(self) -> bool:

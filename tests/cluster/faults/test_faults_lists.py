@@ -1,0 +1,114 @@
+"""The API server refuses one kind: what is known of it stays, all else goes on, and it is told and heals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testcluster import Cluster
+from tests.cluster.fault_proxy import Asked, FaultProxy, Rule
+from tests.cluster.faults.local import Local
+
+pytestmark = pytest.mark.timeout(120)
+
+ATTEMPTS = 4
+"""How often the controller is refused before the fault goes."""
+PAGE = 7
+
+
+@pytest.fixture(scope="module")
+def proxy(cluster: Cluster) -> Iterator[FaultProxy]:
+    """A proxy that passes everything on, until it is told otherwise."""
+    with FaultProxy(cluster) as one:
+        yield one
+
+
+@pytest.fixture
+def local(cluster: Cluster, namespace: str, proxy: FaultProxy, tmp_path: Path) -> Iterator[Local]:
+    """A controller behind that proxy, with everything served."""
+    with Local(cluster, namespace, proxy, tmp_path) as one:
+        one.wait_served()
+        yield one
+
+
+def refuses(plural: str, status: int) -> Rule:
+    """Refuse to list and to watch a kind."""
+
+    def rule(asked: Asked) -> int:
+        return status if asked.method == "GET" and asked.path.endswith(f"/{plural}") else 0
+
+    return rule
+
+
+def has_one_page(plural: str) -> Rule:
+    """Give of a kind the first page of each list, and no stream; what is watched is too old."""
+
+    def rule(asked: Asked) -> int:
+        if asked.method != "GET" or not asked.path.endswith(f"/{plural}"):
+            return 0
+        if asked.is_watch:
+            return 400 if "sendInitialEvents" in asked.query else 410
+        return 500 if "continue" in asked.query else 0
+
+    return rule
+
+
+ROUTES_REFUSED = {
+    "500": (refuses("httproutes", 500), 0),
+    "403": (refuses("httproutes", 403), 0),
+    "second page": (has_one_page("httproutes"), PAGE),
+}
+
+
+@pytest.mark.parametrize("fault", ROUTES_REFUSED)
+def test_routes_that_cannot_be_read_stay(local: Local, fault: str) -> None:
+    """Routes changed, made and removed meanwhile are as they were; endpoints are followed; then all is made good."""
+    rule, page = ROUTES_REFUSED[fault]
+    with local.traffic() as traffic:
+        local.proxy.obey(rule, page=page)
+        local.turn("r-01", "two")
+        local.create("came")
+        local.cluster.wait_for("it to be told", lambda: local.logged("problem", "HTTPRoute"))
+        local.cluster.wait_for("attempts", lambda: local.proxy.refused >= ATTEMPTS, 60)
+        local.move("one", "three")
+        local.wait_backend("r-00", "three")
+        # What no list says is not gone.
+        assert [local.backend_of(name) for name in ("r-01", "r-29", "came")] == ["three", "three", "404"]
+        local.proxy.heal()
+        local.wait_backend("r-01", "two")
+        local.wait_backend("came", "three")
+        local.cluster.wait_for("it to be told", lambda: local.logged("healed", "HTTPRoute"))
+    assert traffic.verdict() == ""
+
+
+def test_endpoints_that_cannot_be_read_stay(local: Local) -> None:
+    """Backends are asked where they were; routes are followed; then all is made good."""
+    with local.traffic() as traffic:
+        local.proxy.obey(refuses("endpointslices", 403))
+        local.move("one", "three")
+        local.cluster.wait_for("it to be told", lambda: local.logged("problem", "EndpointSlice"))
+        local.cluster.wait_for("attempts", lambda: local.proxy.refused >= ATTEMPTS, 60)
+        local.turn("r-01", "two")
+        local.wait_backend("r-01", "two")
+        assert local.backend_of("r-00") == "one"
+        local.proxy.heal()
+        local.wait_backend("r-00", "three")
+        local.cluster.wait_for("it to be told", lambda: local.logged("healed", "EndpointSlice"))
+    assert traffic.verdict() == ""
+
+
+def test_a_controller_that_starts_without_a_kind_says_nothing_yet(
+    cluster: Cluster, namespace: str, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    """Not ready, and no word about any Gateway, until everything is known."""
+    proxy.obey(refuses("services", 403))
+    with Local(cluster, namespace, proxy, tmp_path) as local:
+        cluster.wait_for("attempts", lambda: proxy.refused >= ATTEMPTS, 60)
+        assert not local.is_ready()
+        assert not local.is_programmed()
+        assert "addresses" not in local.gateway()["status"]
+        proxy.heal()
+        local.wait_served()
+        assert local.is_ready()
