@@ -13,8 +13,10 @@ from trilithon.model.tables import APPLIED, GATEWAY_ADDRESSES, INFRASTRUCTURE
 from trilithon.pipeline import acknowledged, build, edits
 from trilithon.resources.decode import decode
 from trilithon.resources.meta import Key
+from trilithon.resources.problem import Problem
 from trilithon.status.conditions import Condition
 from trilithon.status.gateway import GATEWAY_STATUS
+from trilithon.status.problems import GATEWAY_PROBLEMS
 
 API = "gateway.networking.k8s.io/v1"
 SETTINGS = Settings(address="0.0.0.0", shared_address=False, private_backends=False, installation=Installation())
@@ -119,6 +121,12 @@ class World:
     def codes(self) -> list[str]:
         """What is wrong with its addresses."""
         return [each.code for each in self.reached.problems]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything wrong with the Gateway."""
+        found = self.engine.row(GATEWAY_PROBLEMS, GATEWAY)
+        return found.items if found is not None else ()
 
     def condition(self, type_: str) -> Condition:
         """A condition of the Gateway."""

@@ -16,6 +16,7 @@ from tests.infrastructure.generating import (
     gateway_class,
     http,
     parameters,
+    service,
 )
 from trilithon.resources.meta import Key
 from trilithon.status.problems import CLASS_PROBLEMS
@@ -214,6 +215,21 @@ def test_a_class_with_a_bad_reference_is_not_accepted_and_holds_what_runs(ref: d
     assert [each.code for each in problems.items] == [code]
     assert world.row is not None
     assert world.row.is_held
+
+
+def test_parameters_of_a_class_that_are_deleted_end_no_gateway() -> None:
+    """The class is refused; what runs is served as before, and nothing is generated for a new Gateway."""
+    tuned = parameters("system/all", replicas=2)
+    world = World(gateway_class(parametersRef=OF_CLASS), tuned, gateway(), service(ingress=[{"ip": "10.0.0.7"}]))
+    assert world.condition("Programmed").status == "True"
+    world.drop(Key("GatewayParameters", "system", "all"))
+    assert world.condition("Programmed").status == "True"
+    assert world.row is not None
+    assert world.row.is_held
+    assert "ClassHeld" in [each.code for each in world.problems]
+    world.show(tuned)
+    assert kinds(world) == KINDS
+    assert world.problems == ()
 
 
 def test_only_a_class_of_another_controller_lets_go() -> None:

@@ -11,7 +11,7 @@ from trilithon.model.listener import Listeners
 from trilithon.model.settings import Settings
 from trilithon.model.tables import CLASSES, LISTENERS
 from trilithon.resources.gateways import Gateway
-from trilithon.translate.classes import class_key, is_ours
+from trilithon.translate.classes import class_key, held, is_ours
 from trilithon.translate.parameters import parameters_of
 
 
@@ -31,7 +31,7 @@ def infrastructure_of(settings: Settings, read: Read, gateway: Gateway) -> Infra
         gateway=gateway,
         installation=settings.installation,
         parameters=parameters_of(read, gateway),
-        ports=_ports(listeners) if listeners is not None else (),
+        ports=_ports(listeners) if listeners is not None and not held(settings, read, gateway) else (),
     )
     if not plan.ports:
         # The pods that are there still need an identity.

@@ -76,6 +76,14 @@ CLASS_NOT_ACCEPTED = Mistake(
     "mend the GatewayClass, or use another one",
     severity="warning",
 )
+CLASS_HELD = Mistake(
+    "ClassHeld",
+    "",
+    "",
+    "GatewayClass {name} is not accepted, so what runs this Gateway stays as it is, and nothing new is made: {why}",
+    "mend the GatewayClass",
+    severity="warning",
+)
 ADDRESS_TYPE_UNSUPPORTED = Mistake(
     "AddressTypeUnsupported",
     "Accepted",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from trilithon.incremental import Read
 from trilithon.model.gateway_mistakes import (
+    CLASS_HELD,
     CLASS_NOT_ACCEPTED,
     CLASS_NOT_FOUND,
     CLASS_OF_ANOTHER,
+    CLASS_PARAMETERS_NOT_FOUND,
 )
 from trilithon.model.settings import Settings
 from trilithon.model.tables import CLASSES
@@ -17,7 +19,7 @@ from trilithon.translate.parameters import class_parameters
 
 
 def class_problems(read: Read, class_: GatewayClass) -> tuple[Problem, ...]:
-    """What is wrong with a class of ours; a class with a problem is not accepted and serves no Gateway."""
+    """What is wrong with a class of ours; a class with a problem is not accepted, and serves no Gateway that is new."""
     parameters = class_parameters(read, class_)
     return (parameters,) if isinstance(parameters, Problem) else ()
 
@@ -30,9 +32,27 @@ def is_ours(settings: Settings, class_: GatewayClass) -> bool:
 def our_gateway(settings: Settings, read: Read, gateway: Gateway) -> Gateway | None:
     """The Gateway itself when an accepted class of ours governs it, else None: it is somebody else's, or nobody's."""
     class_ = read.one(CLASSES, class_key(gateway))
-    if class_ is None or not is_ours(settings, class_) or class_problems(read, class_):
+    if class_ is None or not is_ours(settings, class_):
         return None
-    return gateway
+    problems = class_problems(read, class_)
+    return None if problems and not _is_held(settings, problems) else gateway
+
+
+def held(settings: Settings, read: Read, gateway: Gateway) -> Problem | None:
+    """The warning for a Gateway that is served as it was, because the parameters of its class are gone.
+
+    One object that somebody deletes must not end all Gateways of a class: nothing is generated for new ones, and those
+    that run go on.
+    """
+    class_ = read.one(CLASSES, class_key(gateway))
+    problems = class_problems(read, class_) if class_ is not None else ()
+    if class_ is None or not _is_held(settings, problems):
+        return None
+    return CLASS_HELD.at(gateway.key, "spec.gatewayClassName", name=class_.key.name, why=problems[0].message)
+
+
+def _is_held(settings: Settings, problems: tuple[Problem, ...]) -> bool:
+    return settings.installation is not None and any(each.code == CLASS_PARAMETERS_NOT_FOUND.code for each in problems)
 
 
 def class_key(gateway: Gateway) -> Key:
@@ -62,6 +82,7 @@ def unserved(settings: Settings, read: Read, gateway: Gateway) -> Problem | None
         return None
     if class_ is None:
         return CLASS_NOT_FOUND.at(gateway.key, at, name=name)
-    if is_ours(settings, class_) and (problems := class_problems(read, class_)):
+    problems = class_problems(read, class_) if is_ours(settings, class_) else ()
+    if problems and not _is_held(settings, problems):
         return CLASS_NOT_ACCEPTED.at(gateway.key, at, name=name, why=problems[0].message)
     return None

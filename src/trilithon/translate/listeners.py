@@ -18,6 +18,7 @@ from trilithon.resources.meta import GATEWAY_GROUP, Key, SecretObjectReference
 from trilithon.resources.problem import Problem
 from trilithon.translate.addresses import address_problems
 from trilithon.translate.certificates import secret_key, serves_name
+from trilithon.translate.classes import held
 from trilithon.translate.infrastructure_keys import key_problems
 from trilithon.translate.isolation import told_apart
 from trilithon.translate.parameters import own_parameters
@@ -256,6 +257,8 @@ def _gateway_problems(settings: Settings, read: Read, gateway: Gateway) -> Itera
     if isinstance(parameters, Problem):
         yield parameters
     yield from key_problems(gateway)
+    if (problem := held(settings, read, gateway)) is not None:
+        yield problem
     if spec.tls is not None and spec.tls.backend is not None and spec.tls.backend.client_certificate_ref is not None:
         yield mistakes.BACKEND_CLIENT_CERTIFICATE_UNSUPPORTED.at(key, "spec.tls.backend.clientCertificateRef")
     if spec.allowed_listeners is not None and spec.allowed_listeners.namespaces.from_ != "None":
