@@ -29,9 +29,10 @@ def test_the_base_is_what_install_prints() -> None:
     assert written == printed, "bring it up to date: .venv/bin/trilithon install > deploy/trilithon.yaml"
 
 
-def test_the_base_names_every_file_beside_it() -> None:
-    base: dict[str, Any] = yaml.safe_load((ROOT / "deploy/kustomization.yaml").read_text())
-    files = {file.name for file in (ROOT / "deploy").iterdir()} - {"kustomization.yaml"}
+@pytest.mark.parametrize("folder", ["deploy", "deploy/roles"])
+def test_each_base_names_every_file_beside_it(folder: str) -> None:
+    base: dict[str, Any] = yaml.safe_load((ROOT / folder / "kustomization.yaml").read_text())
+    files = {file.name for file in (ROOT / folder).glob("*.yaml")} - {"kustomization.yaml"}
     assert set(base["resources"]) == files
 
 
