@@ -167,11 +167,12 @@ def route_view(engine: Engine, key: Key) -> RouteView | None:
 
 
 def problem_view(problem: Problem, file: str | None, line: int | None) -> ProblemView:
-    """A problem with where it stands."""
+    """A problem with where it stands; where no object could be read and no file is known, that is its own place."""
+    place = problem.place if file is None else ""
     return ProblemView(
         severity=problem.severity,
         code=reason_of(problem),
-        object=str(problem.key) if problem.key is not None else None,
+        object=str(problem.key) if problem.key is not None else place or None,
         path=problem.path,
         message=problem.message,
         hint=problem.hint,
