@@ -17,6 +17,7 @@ from testcluster.conformance.catalogue import Catalogue, Profile
 from testcluster.conformance.implementation import Implementation, wait_claims, write_logs
 from testcluster.conformance.outcome import Results, Run
 from testcluster.conformance.report import correct
+from testcluster.conformance.rights import accounted
 from testcluster.conformance.running import Order
 from testcluster.conformance.traefik import Traefik
 from testcluster.conformance.trilithon import MODES, Trilithon
@@ -89,6 +90,7 @@ def run_all(cluster: Cluster, wanted: Wanted) -> Results:
     running.clear_away(cluster, click.echo)
     for other in (Trilithon(), *(Traefik(version) for version in TRAEFIK)):
         other.remove(cluster)
+    mark = cluster.audit.mark()
     implementation.install(cluster, click.echo)
     features = wait_claims(cluster, implementation)
     catalogue = running.catalogue(cluster)
@@ -114,6 +116,7 @@ def run_all(cluster: Cluster, wanted: Wanted) -> Results:
         is_part=bool(wanted.tests),
         catalogue=catalogue,
         runs=tuple(runs),
+        rights=accounted(cluster, implementation.namespace, mark) if implementation.has_account else None,
     )
     (wanted.folder / RESULTS).write_bytes(msgspec.json.format(msgspec.json.encode(results)))
     _keep_report(wanted.folder, results)

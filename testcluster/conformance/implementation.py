@@ -39,6 +39,8 @@ class Implementation(ABC):
     namespace: str
     """Where it runs; it goes with all that is in it."""
     gateway_class: str
+    has_account: bool = True
+    """Whether it has service accounts with rights of their own, and not those of an administrator."""
     left_out: tuple[str, ...] = ()
     """Tests that its maintainers leave out."""
     published: Mapping[str, Published] = {}

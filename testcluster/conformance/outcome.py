@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from testcluster.conformance.catalogue import Catalogue, Level, Profile
+from testcluster.conformance.rights import Rights
 
 
 class Verdict(StrEnum):
@@ -73,11 +74,13 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     """Whether tests were chosen by name, so that nothing is said about the whole."""
     catalogue: Catalogue
     runs: tuple[Run, ...]
+    rights: Rights | None = None
+    """What it may do in the cluster and what it did; None if it has no account of its own."""
 
     @property
     def good(self) -> bool:
-        """Whether every run is."""
-        return all(run.status == 0 for run in self.runs)
+        """Whether every run is, and the implementation has the rights that it needs."""
+        return all(run.status == 0 for run in self.runs) and not (self.rights and self.rights.refused)
 
     def verdicts(self) -> dict[str, Verdict]:
         """The worst that came of each test."""

@@ -14,6 +14,7 @@ def told(results: Results) -> Iterator[str]:
     yield from _tests(results)
     yield ""
     yield from _failures(results)
+    yield from _rights(results)
     yield from _profiles(results)
     for number, run in enumerate(results.runs, 1):
         which = f"run {number} of {len(results.runs)}: " if len(results.runs) > 1 else ""
@@ -99,6 +100,16 @@ def _verdicts(outcomes: list[Outcome]) -> str:
 
 def _seconds(outcomes: list[Outcome]) -> str:
     return f"{max(outcome.seconds for outcome in outcomes):.1f}"
+
+
+def _rights(results: Results) -> Iterator[str]:
+    if results.rights is None:
+        return
+    if results.rights.refused:
+        yield f"{results.implementation} was refused for lack of rights: {', '.join(results.rights.refused)}"
+    if results.rights.unused:
+        yield f"rights of {results.implementation} that no test needed: {', '.join(results.rights.unused)}"
+    yield ""
 
 
 def _profiles(results: Results) -> Iterator[str]:

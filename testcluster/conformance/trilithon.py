@@ -35,6 +35,7 @@ class Trilithon(Implementation):
 
     def __init__(self, mode: str = MODES[0]) -> None:
         self._mode = mode
+        self.has_account = mode == MODES[0]
 
     @property
     def label(self) -> str:
