@@ -110,6 +110,21 @@ async def test_what_was_there_before_is_left_alone(applying: Applying, cluster: 
         await until("no conflict", lambda: applying.unapplied == [])
 
 
+async def test_no_pod_runs_with_anothers_secret(applying: Applying, cluster: Cluster, impatient: None) -> None:
+    """Pods are made once the Secret of that name is ours."""
+    namespace = applying.namespace
+    metadata = {"name": f"edge-{namespace.replace('-', '')}", "namespace": namespace}
+    theirs = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"tls.key": "eA=="}}
+    cluster.apply(theirs)
+    async with applying.running():
+        applying.show(gateway_class(namespace), gateway(namespace))
+        await until("the conflict", lambda: [cause for _, cause in applying.unapplied] == ["foreign"])
+        await until("the budget", lambda: applying.objects("PodDisruptionBudget"))
+        assert applying.objects("Deployment") == []
+        cluster.delete(theirs)
+        await until("the Deployment", lambda: applying.objects("Deployment"))
+
+
 async def test_what_others_change_is_put_back(applying: Applying, cluster: Cluster) -> None:
     """A changed field, a deleted object; what others add stays theirs."""
     namespace = applying.namespace

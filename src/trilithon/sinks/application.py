@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
+from trilithon.infrastructure.manifest import DEPLOYMENT, SECRET, SERVICE_ACCOUNT
 from trilithon.kube.client import Client
 from trilithon.kube.errors import ApiError
 from trilithon.kube.objects import ObjectPath
@@ -38,6 +39,7 @@ from trilithon.translate.generated_names import installation_labels
 CONFLICT, NOT_FOUND = 409, 404
 # The API server will not take this however often it is told; something else has to change first.
 _REFUSALS = frozenset({400, 403, 413, 422})
+NEEDED_BY_PODS = (SERVICE_ACCOUNT, SECRET)
 # An object that is in the way is looked at this often, because nothing tells when it goes.
 BLOCKED_SECONDS = 20.0
 # What a Gateway of before owned is being collected.
@@ -83,8 +85,13 @@ class _Attempt:
         self.gateway = gateway
         self.owner: Owner | None = None
         self.unapplied: list[Unapplied] = []
+        self.foreign: list[ObjectPath] = []
         self.has_written = False
         self.again_at: float | None = None
+
+    def lacks_needs_of(self, generated: Generated) -> bool:
+        """Whether pods would run as another's account, or with another's Secret."""
+        return generated.path.kind == DEPLOYMENT and any(path.kind in NEEDED_BY_PODS for path in self.foreign)
 
     def again(self, at: float) -> None:
         self.again_at = at if self.again_at is None else min(self.again_at, at)
@@ -124,7 +131,7 @@ class Application:
         attempt = _Attempt(infrastructure.gateway)
         try:
             for generated in infrastructure.objects:
-                if is_listed(generated.path):
+                if is_listed(generated.path) and not attempt.lacks_needs_of(generated):
                     await self._ensure(attempt, generated, is_held=infrastructure.is_held)
             if not infrastructure.is_held:
                 await self._remove_unwanted(attempt, infrastructure.objects)
@@ -264,6 +271,7 @@ class Application:
             return
         why = f"it belongs to {existing.owner.gateway}" if existing.owner is not None else "Trilithon did not make it"
         attempt.unapplied.append(Unapplied(str(existing.path), "foreign", why))
+        attempt.foreign.append(existing.path)
         attempt.again(self._clock() + BLOCKED_SECONDS)
 
     async def _remove_unwanted(self, attempt: _Attempt, wanted: tuple[Generated, ...]) -> None:
