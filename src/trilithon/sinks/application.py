@@ -85,13 +85,8 @@ class _Attempt:
         self.gateway = gateway
         self.owner: Owner | None = None
         self.unapplied: list[Unapplied] = []
-        self.foreign: list[ObjectPath] = []
         self.has_written = False
         self.again_at: float | None = None
-
-    def lacks_needs_of(self, generated: Generated) -> bool:
-        """Whether pods would run as another's account, or with another's Secret."""
-        return generated.path.kind == DEPLOYMENT and any(path.kind in NEEDED_BY_PODS for path in self.foreign)
 
     def again(self, at: float) -> None:
         self.again_at = at if self.again_at is None else min(self.again_at, at)
@@ -131,7 +126,7 @@ class Application:
         attempt = _Attempt(infrastructure.gateway)
         try:
             for generated in infrastructure.objects:
-                if is_listed(generated.path) and not attempt.lacks_needs_of(generated):
+                if is_listed(generated.path) and self._has_needs(infrastructure, generated):
                     await self._ensure(attempt, generated, is_held=infrastructure.is_held)
             if not infrastructure.is_held:
                 await self._remove_unwanted(attempt, infrastructure.objects)
@@ -198,6 +193,15 @@ class Application:
             self._repairs.made(generated.path, self._clock())
         self._applied[generated.path] = digest_of(generated)
         self._inventory.put(compared(existing_of(generated.path.kind, answer), generated))
+
+    def _has_needs(self, infrastructure: Infrastructure, generated: Generated) -> bool:
+        """Whether everything is there that an object needs: pods must not run with another's account or Secret."""
+        if generated.path.kind != DEPLOYMENT:
+            return True
+        needed = (each.path for each in infrastructure.objects if each.path.kind in NEEDED_BY_PODS)
+        found = [self._inventory.get(path) for path in needed]
+        owners = [each.owner.gateway if each is not None and each.owner is not None else None for each in found]
+        return all(owner == infrastructure.gateway for owner in owners)
 
     async def _data(self, gateway: Key, generated: Generated, existing: Existing | None) -> _Data:
         if not generated.is_identity:
@@ -271,7 +275,6 @@ class Application:
             return
         why = f"it belongs to {existing.owner.gateway}" if existing.owner is not None else "Trilithon did not make it"
         attempt.unapplied.append(Unapplied(str(existing.path), "foreign", why))
-        attempt.foreign.append(existing.path)
         attempt.again(self._clock() + BLOCKED_SECONDS)
 
     async def _remove_unwanted(self, attempt: _Attempt, wanted: tuple[Generated, ...]) -> None:
