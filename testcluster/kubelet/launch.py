@@ -51,13 +51,15 @@ class Create(NamedTuple):
     """A new container.
 
     ``scratch`` is the folder that its changes are mounted on, ``netns`` the path of its network namespace ("" for that
-    of the caller), ``opened`` folders that everybody may pass through, ``files`` pairs of path and text.
+    of the caller), ``layers`` folders that it sees beside those of the machine's own file system, ``opened`` folders
+    that everybody may pass through, ``files`` pairs of path and text.
     """
 
     scratch: str
     netns: str
     hostname: str
     sysctls: Sequence[Sequence[str]]
+    layers: Sequence[str]
     opened: Sequence[str]
     files: Sequence[Sequence[str]]
     mounts: Sequence[Mount]
@@ -91,7 +93,7 @@ def create(spec: Create) -> None:
         _call("sethostname", hostname, len(hostname))
     _mount("", "/", "", _REC | _PRIVATE)
     program = _program(spec.command[0])
-    root = _layered_root(spec.scratch)
+    root = _layered_root(spec.scratch, spec.layers)
     # While links still lead where the machine means them to.
     mounts = [mount._replace(source=_OLD + os.path.realpath(mount.source)) for mount in spec.mounts]
     os.mkdir(root + _OLD)
@@ -110,6 +112,8 @@ def create(spec: Create) -> None:
         _mount("", "/", "", _REMOUNT | _BIND | _RDONLY)
         for path in ("/tmp", "/run"):  # noqa: S108 - the container's own
             _mount("", path, "", _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
+        for path in spec.layers:
+            _mount("", path, "", _REMOUNT | _BIND | _RDONLY)
     _become(spec.identity, spec.environment, spec.folder, spec.command, program, is_bound=True)
 
 
@@ -128,20 +132,29 @@ def join(spec: Join, command: Sequence[str]) -> None:
     _become(spec.identity, spec.environment, spec.folder, command, is_bound=False)
 
 
-def _layered_root(scratch: str) -> str:
+def _layered_root(scratch: str, layers: Sequence[str]) -> str:
     """The machine's files with a layer above them that takes all changes; the path of what both make."""
     _mount("tmpfs", scratch, "tmpfs", 0, "mode=0755")
-    upper, work, root = f"{scratch}/upper", f"{scratch}/work", f"{scratch}/root"
-    for path in (upper, work, root):
-        os.mkdir(path, 0o755)
-    _mount("overlay", root, "overlay", 0, f"lowerdir=/,upperdir={upper},workdir={work}")
+    root = f"{scratch}/root"
+    os.mkdir(root, 0o755)
+    _layer("/", f"{scratch}/0", root)
     _mount("/dev", root + "/dev", "", _BIND | _REC)
     _mount("tmpfs", root + "/dev/shm", "tmpfs", _NOSUID | _NODEV, "mode=1777")  # noqa: S108 - the container's own
     _mount("proc", root + "/proc", "proc", 0)
     _mount("sysfs", root + "/sys", "sysfs", 0)
     _mount("tmpfs", root + "/tmp", "tmpfs", _NOSUID | _NODEV, "mode=1777")  # noqa: S108 - likewise
     _mount("tmpfs", root + "/run", "tmpfs", _NOSUID | _NODEV, "mode=0755")
+    for number, folder in enumerate(layers, 1):
+        os.makedirs(root + folder, exist_ok=True)
+        _layer(folder, f"{scratch}/{number}", root + folder)
     return root
+
+
+def _layer(below: str, scratch: str, target: str) -> None:
+    upper, work = f"{scratch}/upper", f"{scratch}/work"
+    os.makedirs(upper, 0o755)
+    os.mkdir(work, 0o755)
+    _mount("overlay", target, "overlay", 0, f"lowerdir={below},upperdir={upper},workdir={work}")
 
 
 def _bind(mount: Mount) -> None:

@@ -168,6 +168,7 @@ class ContainerStatus(Struct, frozen=True, rename="camel"):
 
     name: str
     restart_count: int = 0
+    container_id: str = msgspec.field(name="containerID", default="")
 
 
 class PodStatus(Struct, frozen=True, rename="camel"):

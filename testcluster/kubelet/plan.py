@@ -51,19 +51,16 @@ class Planner:
         environment = await self._environments.of(pod, container, place, home)
         command = _command(container, image, environment)
         programs = _folders((*self._programs, *((Path(command[0]),) if command[0].startswith("/") else ())))
-        # What the container would not see: its /tmp and /run are empty, and other file systems are not layered.
-        hidden = [folder for folder in programs if _is_hidden(folder)]
+        layers = _layers(programs)
         return Create(
             scratch=str(scratch),
             netns=netns,
             hostname="" if pod.spec.host_network else pod.spec.hostname or pod.metadata.name,
             sysctls=sysctls_of(pod.spec),
-            opened=sorted({str(path) for folder in programs for path in _closed(folder)}),
+            layers=[str(folder) for folder in layers],
+            opened=sorted({str(path) for folder in programs for path in _closed(folder, layers)}),
             files=[("/etc/resolv.conf", self._resolv_conf(pod)), ("/etc/hosts", _hosts(pod, place))],
-            mounts=[
-                *(Mount(str(folder), str(folder), read_only=True) for folder in hidden),
-                *_volume_mounts(container, volumes, environment),
-            ],
+            mounts=list(_volume_mounts(container, volumes, environment)),
             read_only=container.security_context.read_only_root_filesystem,
             identity=identity,
             environment=environment,
@@ -140,8 +137,21 @@ def _is_hidden(folder: Path) -> bool:
     return any(folder.is_relative_to(empty) for empty in _EMPTY) or folder.stat().st_dev != Path("/").stat().st_dev
 
 
-def _closed(folder: Path) -> Iterator[Path]:
+def _layers(folders: Iterable[Path]) -> list[Path]:
+    """Those of the folders that a container would not see; not what is in another of them.
+
+    Its /tmp and /run are empty, and other file systems than that of / are not in its layers.
+    """
+    layers: list[Path] = []
+    for folder in sorted(folders):
+        if _is_hidden(folder) and not any(folder.is_relative_to(layer) for layer in layers):
+            layers.append(folder)
+    return layers
+
+
+def _closed(folder: Path, layers: Iterable[Path]) -> Iterator[Path]:
     """The folders on the way to a folder that others than their owner may not pass through."""
     for path in (folder, *folder.parents):
-        if path.parent != path and not _is_hidden(path) and not path.stat().st_mode & stat.S_IXOTH:
+        is_seen = not _is_hidden(path) or any(path.is_relative_to(layer) for layer in layers)
+        if is_seen and not path.stat().st_mode & stat.S_IXOTH:
             yield path

@@ -99,7 +99,8 @@ class Worker:
             await _cancelled(reporting)
             await self._clean()
             if not self._is_gone:
-                await self._report()
+                if any(keeper.process for keeper in self.keepers.values()):
+                    await self._report()
                 await self._machine.api.remove(self.pod)
         finally:
             for keeper in self.keepers.values():
@@ -137,16 +138,11 @@ class Worker:
                 await asyncio.sleep(_RETRY_SECONDS)
         self._changed.set()
         filled = asyncio.Event()
-        following = asyncio.create_task(self._volumes.follow(filled, self._wait))
-        try:
-            waiting = asyncio.create_task(filled.wait())
-            await asyncio.wait({following, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if following.done():
-                await following
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(self._volumes.follow(filled, self._wait))
+            await filled.wait()
             await self._run_containers()
-        finally:
-            await _cancelled(following)
+            following.cancel()
         # It ran to its end, and waits for its deletion.
         await self._clean()
 
@@ -218,7 +214,7 @@ class Worker:
     def _keeper(self, container: Container) -> Keeper:
         said = (*self.pod.status.init_container_statuses, *self.pod.status.container_statuses)
         # One that ran before this kubelet did runs for another time.
-        restarts = next((each.restart_count + 1 for each in said if each.name == container.name), 0)
+        runs = (each.restart_count + bool(each.container_id) for each in said if each.name == container.name)
         return Keeper(
             container,
             self._folder / "containers" / container.name,
@@ -227,7 +223,7 @@ class Worker:
             self._changed.set,
             self._tell,
             identity=self.pod.uid,
-            restarts=restarts,
+            restarts=next(runs, 0),
             grace=self.pod.spec.termination_grace_period_seconds,
         )
 

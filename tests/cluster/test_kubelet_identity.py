@@ -47,6 +47,17 @@ def test_a_restricted_container_runs_this_repositorys_programs(world: World) -> 
     world.cluster.wait_for("the version", lambda: world.logs("one").strip().replace(".", "").isalnum(), 10)
 
 
+def test_a_program_is_found_wherever_it_is(world: World, tmp_path: Path) -> None:
+    """Also in a folder of /tmp, which is empty in containers, that only root may enter; nothing else of it is there."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho found; ls /tmp; exec sleep infinity\n")
+    program.chmod(0o755)
+    world.apply(pod("one", {**container(securityContext=RESTRICTED), "command": [str(program)]}))
+    world.wait_ready("one")
+    world.cluster.wait_for("its output", lambda: len(world.logs("one").splitlines()) == 2, 10)
+    assert world.logs("one").splitlines() == ["found", tmp_path.parts[2]]
+
+
 @pytest.mark.parametrize(
     ("sysctls", "outcome"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -203,6 +204,27 @@ def test_a_pod_can_be_deleted_at_once(world: World) -> None:
     world.cluster.api.delete(world.path("one"), grace=0)
     world.wait_gone("one")
     assert time.monotonic() - began < 2.0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"volumes": [{"name": "v", "configMap": {"name": "none"}}]}, id="waits for a volume"),
+        pytest.param({"containers": [{"name": "main", "image": "none"}]}, id="has no program"),
+        pytest.param({"containers": [container("exit 1")]}, id="crashes"),
+        pytest.param({"initContainers": [container("sleep 100", "init")]}, id="initializes"),
+        pytest.param({"containers": [container("true")], "restartPolicy": "Never"}, id="is over"),
+    ],
+)
+def test_a_pod_ends_whatever_it_does(world: World, fields: dict[str, Any]) -> None:
+    """In every state of its life."""
+    made = pod("one", grace=30)
+    made["spec"] |= fields
+    world.apply(made)
+    world.cluster.wait_for("the pod to be bound", lambda: world.pod("one")["spec"].get("nodeName"))
+    time.sleep(0.5)
+    world.cluster.api.delete(world.path("one"))
+    world.wait_gone("one", 5)
 
 
 def test_nothing_of_a_pod_stays(world: World) -> None:
