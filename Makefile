@@ -75,6 +75,10 @@ conformance: cluster-up ## Run the official suite (PROFILES=GATEWAY-HTTP RUN=HTT
 bench: setup ## Measure against Traefik, side by side
 	@$(BIN)/python -m bench
 
+.PHONY: bench-cluster
+bench-cluster: cluster-build ## Measure against Traefik in a test cluster of its own (ARGS=--quick: 100 routes only)
+	@$(BIN)/python -m bench.cluster $(ARGS)
+
 .PHONY: docs
 docs: setup ## Build the documentation into site/
 	@$(BIN)/zensical build --config-file mkdocs.yml

@@ -93,7 +93,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _measured(options: argparse.Namespace, began: dt.datetime) -> Results:
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
     other_work = machine.OtherWork()
-    facts = machine.facts()
+    facts = machine.facts() | machine.load_tools()
     results = Results(f"{began:%Y-%m-%d %H:%M} UTC", command, facts)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)

@@ -16,14 +16,17 @@ _TYPE = "type.googleapis.com/envoy.extensions.filters"
 
 
 class Backends:
-    """Two ports that answer every request with their own body; a context manager."""
+    """Two ports of an address that answer every request with their own body; a context manager."""
 
     BODIES = (b"one\n", b"two\n")
 
-    def __init__(self, folder: Path, *, cpus: str = "") -> None:
+    def __init__(self, folder: Path, *, cpus: str = "", address: str = "127.0.0.1") -> None:
+        self.address = address
         self.ports = (free_port(), free_port())
         config = folder / "backend.json"
-        listeners = [_listener(port, body.decode()) for port, body in zip(self.ports, self.BODIES, strict=True)]
+        listeners = [
+            _listener(address, port, body.decode()) for port, body in zip(self.ports, self.BODIES, strict=True)
+        ]
         config.write_bytes(msgspec.json.encode({"static_resources": {"listeners": listeners}}))
         arguments: list[str | Path] = ["-c", config, "--concurrency", "1", "-l", "error", "--disable-hot-restart"]
         self._program = Program([find_envoy().path, *arguments], folder / "backend.log", cpus=cpus)
@@ -31,7 +34,7 @@ class Backends:
     def __enter__(self) -> Self:
         self._program.__enter__()
         for port, body in zip(self.ports, self.BODIES, strict=True):
-            client = Client(port)
+            client = Client(port, self.address)
             wait_for(lambda c=client, b=body: c.get("a.test").body == b, 15, "the backend", self._program)  # type: ignore[misc]
             client.close()
         return self
@@ -40,7 +43,7 @@ class Backends:
         self._program.end()
 
 
-def _listener(port: int, body: str) -> dict[str, Any]:
+def _listener(address: str, port: int, body: str) -> dict[str, Any]:
     router = {"@type": f"{_TYPE}.http.router.v3.Router"}
     route = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": body}}}
     manager = {
@@ -52,6 +55,6 @@ def _listener(port: int, body: str) -> dict[str, Any]:
     }
     return {
         "name": body.strip(),
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "address": {"socket_address": {"address": address, "port_value": port}},
         "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
     }

@@ -26,10 +26,10 @@ NONE = Answer(0, b"")
 
 
 class Client:
-    """Asks one port of 127.0.0.1, over one connection as long as the server keeps it."""
+    """Asks one port of an address, over one connection as long as the server keeps it."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
+        self._place = address, port
         self._socket: socket.socket | None = None
         self.closes = 0  # times the server closed the connection, or said that it would
 
@@ -37,7 +37,7 @@ class Client:
         """The answer to a GET; never raises for what the other side does. Nothing is asked twice."""
         try:
             if self._socket is None:
-                self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=ANSWER_SECONDS)
+                self._socket = socket.create_connection(self._place, timeout=ANSWER_SECONDS)
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             return self._answer(self._socket)
@@ -83,14 +83,17 @@ class SteadyLoad:
     An answer is good when its status is 200. What was late is not made good by a burst.
     """
 
-    def __init__(self, port: int, host: str, *, connections: int, per_second: float) -> None:
+    def __init__(
+        self, port: int, host: str, *, connections: int, per_second: float, address: str = "127.0.0.1"
+    ) -> None:
+        self._place = port, address
         self._ends = threading.Event()
         self._counts: Counter[int] = Counter()
         self._closes = 0
         self._lock = threading.Lock()
         pause = connections / per_second
         self._threads = [
-            threading.Thread(target=self._ask, args=(port, host, pause), daemon=True) for _ in range(connections)
+            threading.Thread(target=self._ask, args=(host, pause), daemon=True) for _ in range(connections)
         ]
 
     def __enter__(self) -> Self:
@@ -121,8 +124,8 @@ class SteadyLoad:
         """How often the server ended a connection; complete after the load has ended."""
         return self._closes
 
-    def _ask(self, port: int, host: str, pause: float) -> None:
-        client = Client(port)
+    def _ask(self, host: str, pause: float) -> None:
+        client = Client(*self._place)
         due = time.monotonic()
         while not self._ends.is_set():
             status = client.get(host).status

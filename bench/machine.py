@@ -26,9 +26,19 @@ def facts() -> dict[str, str]:
         "Trilithon": f"{metadata.version('trilithon')}{_commit()}",
         "Envoy": find_envoy().version,
         "Traefik": traefik.VERSION,
-        "wrk": _said("wrk", "-v"),
-        "h2load": _said("h2load", "--version"),
     }
+
+
+def load_tools() -> dict[str, str]:
+    """Versions of the load tools, by name."""
+    return {"wrk": _said("wrk", "-v"), "h2load": _said("h2load", "--version")}
+
+
+def busy_share(seconds: float = 3.0) -> float:
+    """How busy the machine is for so many seconds: the part of all CPU time that is used."""
+    before, began = _busy_seconds(), time.monotonic()
+    time.sleep(seconds)
+    return (_busy_seconds() - before) / ((os.cpu_count() or 1) * (time.monotonic() - began))
 
 
 class OtherWork:
