@@ -36,6 +36,7 @@ from testcluster.namespaces import FOLDER
 from trilithon.kube.config import Config
 from trilithon.kube.credentials import Credential, FixedCredentials
 from trilithon.kube.discovery import Discovery, KindWanted
+from trilithon.kube.errors import ApiError
 from trilithon.kube.events import Degraded, Delete, Event, Undecodable, Upsert
 from trilithon.kube.objects import ObjectName
 from trilithon.kube.tls import Trust
@@ -119,6 +120,10 @@ class Agent:
     async def _bind(self, pod: Pod) -> None:
         try:
             await self._machine.api.bind(pod, self._node)
+        except ApiError as error:
+            # Nothing is made in a namespace that goes, and the pod goes with it.
+            if error.status != 403:
+                raise
         finally:
             self._binding.discard(pod.uid)
 

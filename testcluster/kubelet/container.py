@@ -94,7 +94,8 @@ class Keeper:
             try:
                 code = await self._run()
             except CannotRun as problem:
-                self.wait(problem)
+                if self.wait(problem):
+                    self._tell("Failed", f"container {self.container.name}: {problem.message}")
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             if policy == "Never" or (policy == "OnFailure" and code == 0):
@@ -108,12 +109,13 @@ class Keeper:
                 self._again(Waiting())
             pause = min(max(1.0, pause * 2), _LONGEST_PAUSE)
 
-    def wait(self, problem: CannotRun) -> None:
-        """It cannot start yet."""
+    def wait(self, problem: CannotRun) -> bool:
+        """It cannot start yet; whether that, or the reason, is new."""
         state = Waiting(problem.reason, problem.message)
-        if self.view.state != state:
-            self._tell("Failed", f"container {self.container.name}: {problem.message}")
-            self._show(state=state)
+        if self.view.state == state:
+            return False
+        self._show(state=state)
+        return True
 
     async def stop(self, grace: float) -> None:
         """End it within ``grace`` seconds, in which it may still say whether it is ready."""

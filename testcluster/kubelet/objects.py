@@ -92,7 +92,6 @@ class Container(Struct, frozen=True, rename="camel"):
     readiness_probe: Probe | None = None
     liveness_probe: Probe | None = None
     restart_policy: str = ""
-    termination_message_path: str = "/dev/termination-log"
 
     @property
     def is_sidecar(self) -> bool:
@@ -138,11 +137,9 @@ class PodSpec(Struct, frozen=True, rename="camel"):
     node_name: str = ""
     host_network: bool = False
     hostname: str = ""
-    subdomain: str = ""
     restart_policy: str = "Always"
     service_account_name: str = "default"
     termination_grace_period_seconds: int = 30
-    active_deadline_seconds: int | None = None
     security_context: PodSecurity = PodSecurity()
     host_aliases: tuple[HostAlias, ...] = ()
     dns_policy: str = "ClusterFirst"

@@ -136,8 +136,6 @@ class HostPath(Struct, frozen=True):
 class EmptyFolder(Struct, frozen=True):
     """A folder that lives as long as the pod."""
 
-    medium: str = ""
-
 
 class Volume(Struct, frozen=True, rename="camel"):
     """A volume; a kind that is not known here leaves every field unset."""

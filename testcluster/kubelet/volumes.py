@@ -68,20 +68,23 @@ class Volumes:
         with self._references.heard(_references(self.pod), self._bell):
             while True:
                 self._bell.clear()
-                trouble = False
+                problems = []
+                is_refused = False
                 for volume in self.pod.spec.volumes:
                     try:
                         await self._fill(volume)
                         self._is_filled.add(volume.name)
                     except CannotRun as problem:
-                        if volume.name not in self._is_filled:
-                            waiting(problem)
+                        problems.append(problem)
                     except ApiError as error:
-                        trouble = True
-                        waiting(CannotRun("ContainerCreating", f"volume {volume.name}: {error}"))
+                        is_refused = True
+                        problems.append(CannotRun("ContainerCreating", f"volume {volume.name}: {error}"))
                 if len(self._is_filled) == len(self.pod.spec.volumes):
+                    # What is missing now was there: what was made of it stays.
                     filled.set()
-                await self._rest(_REFUSED_SECONDS if trouble else None)
+                elif problems:
+                    waiting(problems[0])
+                await self._rest(_REFUSED_SECONDS if is_refused else None)
 
     async def _rest(self, longest: float | None) -> None:
         """Until there is something to do."""

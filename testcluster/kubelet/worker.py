@@ -230,8 +230,9 @@ class Worker:
     # What is said of it.
 
     def _wait(self, problem: CannotRun) -> None:
-        for keeper in self.keepers.values():
-            keeper.wait(problem)
+        news = [keeper.wait(problem) for keeper in self.keepers.values()]
+        if any(news):
+            self._tell("FailedMount", problem.message)
 
     def _tell(self, reason: str, message: str) -> None:
         print(f"{self.pod}: {reason}: {message}", flush=True)
