@@ -15,6 +15,7 @@ ACTION: Final = re.compile(r"=== (RUN|PAUSE|CONT|NAME) +(\S*)")
 ENDED: Final = re.compile(r"--- (PASS|FAIL|SKIP): (\S+) \(([\d.]+)s\)")
 ENTRY: Final = re.compile(r"    (\w[\w.-]*\.go:\d+): ?(?:\d{4}-\d\d-\d\dT[\d:.]+Z: )?(.*)")
 ASSERTION: Final = re.compile(r"\s+(Error Trace|Error|Test|Messages):\s+(.*)")
+NOT_READY: Final = "not ready"
 MARK: Final = "\x16"
 """What ``-test.v=test2json`` puts before the lines that are the testing package's own."""
 
@@ -54,9 +55,9 @@ class Transcript:
 
     @property
     def waiting_for(self) -> str:
-        """The last thing logged outside of the tests, which is what the preparation waits for; empty if nothing was."""
-        entries = self._logged.get(ROOT)
-        return _short(entries[-1].lines[0]) if entries else ""
+        """What the preparation waits for: what was last said to be not ready, else the last that was said."""
+        said = [entry.lines[0] for entry in self._logged.get(ROOT, ())]
+        return _short(next((line for line in reversed(said) if NOT_READY in line), said[-1] if said else ""))
 
     @property
     def has_begun(self) -> bool:

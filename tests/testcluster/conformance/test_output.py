@@ -118,6 +118,8 @@ def test_a_failure_before_the_tests() -> None:
     """No test has an outcome, and the reason is there."""
     transcript, ended = outcomes(SETUP)
     assert ended == ()
+    waiting, _ = outcomes("".join(SETUP.splitlines(keepends=True)[:2]) + "    helpers.go:301: Ready is False\n")
+    assert waiting.waiting_for == "Pod infra/dns not ready yet"
     assert not transcript.has_begun
     (failing,) = transcript.setup
     expected = "error waiting for infra to be ready: Received unexpected error: context deadline exceeded"
