@@ -69,7 +69,7 @@ test-cluster: cluster-up ## Run the tests that need a cluster (TESTS=tests/clust
 
 .PHONY: conformance
 conformance: cluster-up ## Run the official suite (PROFILES=GATEWAY-HTTP RUN=HTTPRouteSimpleSameNamespace IMPLEMENTATION=traefik)
-	@$(BIN)/python -m testcluster conformance $(if $(PROFILES),--profiles '$(PROFILES)') $(if $(RUN),--run '$(RUN)') $(if $(IMPLEMENTATION),--implementation $(IMPLEMENTATION))
+	@$(BIN)/python -m testcluster conformance $(if $(PROFILES),--profiles '$(PROFILES)') $(if $(RUN),--run '$(RUN)') $(if $(IMPLEMENTATION),--implementation $(IMPLEMENTATION)) $(if $(TIMES),--times $(TIMES))
 
 .PHONY: bench
 bench: setup ## Measure against Traefik, side by side
