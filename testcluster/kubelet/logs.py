@@ -58,12 +58,14 @@ class Log:
         self.is_complete = True
         self._changed.set()
 
-    def write(self, line: bytes) -> None:
-        """Add a line; a newline at its end is made if there is none."""
+    def write(self, *lines: bytes) -> None:
+        """Add lines, given without their ends."""
         if self._file is None:
             raise RuntimeError("the log is not open")
-        end = b"" if line.endswith(b"\n") else b"\n"
-        self._file.write(log_time(datetime.now(UTC)) + b" " + line + end)
+        if not lines:
+            return
+        now = log_time(datetime.now(UTC))
+        self._file.write(b"".join(b"%b %b\n" % (now, line) for line in lines))
         # Whoever waits takes another one for what comes after.
         self._changed.set()
         self._changed = asyncio.Event()
@@ -86,7 +88,8 @@ class Log:
             new = self._from(position)
             if new:
                 position += len(new)
-                yield b"".join(_shown(line, options) for line in new.splitlines(keepends=True))
+                # Not by splitlines, for which a carriage return ends a line too.
+                yield b"".join(_shown(line + b"\n", options) for line in new.removesuffix(b"\n").split(b"\n"))
             elif is_complete:
                 return
             else:

@@ -21,6 +21,7 @@ from testcluster.kubelet.problems import CannotRun
 LAUNCHER: Final = (sys.executable, "-I", "-S", launch.__file__)
 # A longer line is cut.
 _LONGEST_LINE = 1 << 20
+_PIECE = 1 << 18
 
 
 class Process:
@@ -131,8 +132,15 @@ class Process:
     async def _hear(self) -> None:
         async with _read(self._output) as stream:
             with self.log as log:
-                while line := await _line(stream):
-                    log.write(line)
+                rest = b""
+                # Many lines at a time: whoever writes fast must not wait for whoever listens.
+                while piece := await stream.read(_PIECE):
+                    *lines, rest = (rest + piece).split(b"\n")
+                    if len(rest) > _LONGEST_LINE:
+                        lines, rest = [*lines, rest], b""
+                    log.write(*lines)
+                if rest:
+                    log.write(rest)
 
 
 def _written(path: Path, spec: Create | Join) -> Path:
@@ -149,18 +157,10 @@ async def _all_of(descriptor: int) -> str:
         return (await stream.read()).decode(errors="replace")
 
 
-async def _line(stream: asyncio.StreamReader) -> bytes:
-    """The next line, or as much of a long one as there is."""
-    try:
-        return await stream.readline()
-    except ValueError:
-        return await stream.read(_LONGEST_LINE)
-
-
 @asynccontextmanager
 async def _read(descriptor: int) -> AsyncIterator[asyncio.StreamReader]:
     """What comes out of a pipe, which is closed afterwards."""
-    stream = asyncio.StreamReader(_LONGEST_LINE)
+    stream = asyncio.StreamReader(_PIECE)
     file = os.fdopen(descriptor, "rb", buffering=0)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(stream), file

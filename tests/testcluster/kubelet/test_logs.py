@@ -15,16 +15,16 @@ ALL = LogOptions()
 
 @pytest.fixture
 def log(tmp_path: Path) -> Log:
-    """A log of three lines, the last of which had no end."""
+    """A log of three lines, two of which came together."""
     log = Log(tmp_path / "log")
     with log:
-        for line in (b"one\n", b"two\n", b"three"):
-            log.write(line)
+        log.write(b"one")
+        log.write(b"two", b"three")
     return log
 
 
 def test_lines_come_back_whole_and_in_order(log: Log) -> None:
-    """The last has its end by now."""
+    """Those that came together too."""
     assert log.lines(ALL)[0] == b"one\ntwo\nthree\n"
 
 
@@ -64,10 +64,10 @@ async def test_followers_get_each_line_once_and_then_the_end(tmp_path: Path) -> 
         return b"".join([piece async for piece in log.follow(position, ALL)])
 
     with log:
-        log.write(b"one\n")
+        log.write(b"one")
         text, position = log.lines(ALL)
         following = asyncio.create_task(follow(position))
-        for line in (b"two\n", b"three\n"):
+        for line in (b"two\r", b"three"):
             await asyncio.sleep(0)
             log.write(line)
-    assert text + await asyncio.wait_for(following, 5) == b"one\ntwo\nthree\n"
+    assert text + await asyncio.wait_for(following, 5) == b"one\ntwo\r\nthree\n"
