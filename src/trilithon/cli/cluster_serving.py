@@ -13,7 +13,7 @@ from trilithon import __version__
 from trilithon.cli.health import HealthServer
 from trilithon.cli.main import EnvironmentLacks
 from trilithon.cli.report import Report
-from trilithon.controller import Controller, LocalEnvoys, RemoteEnvoys, Surface, Telling
+from trilithon.controller import Change, Controller, Event, LocalEnvoys, RemoteEnvoys, Surface, Telling
 from trilithon.controller.cluster import (
     Infrastructures,
     Leading,
@@ -82,7 +82,7 @@ class ClusterServing:
         self.report = report
         self._config = config
         self._options = options
-        self._tell = Telling(lambda event: report.tell(self._controller, event))
+        self._tell = Telling(self._told)
         # What is to look at everything again when leading begins.
         self._leaders: list[Callable[[], None]] = []
 
@@ -190,6 +190,11 @@ class ClusterServing:
     def _feed(self, edits: Iterable[Edit[Any, Any]]) -> None:
         # The controller is made after what feeds it.
         self._controller.feed(edits)
+
+    def _told(self, event: Event) -> None:
+        # Most of what happens in a cluster is nobody's Gateway's business.
+        if not isinstance(event, Change) or event.recomputed:
+            self.report.tell(self._controller, event)
 
     def _led(self, leads: bool) -> None:
         self.report.say(f"{self._options.identity} {'leads' if leads else 'leads no longer'}")
