@@ -15,12 +15,12 @@ Test = Callable[[int], bool]
 
 def in_network(namespace: Path) -> Test:
     """Processes in a network namespace, given by its path."""
-    return _in("net", namespace.stat().st_ino)
+    return _in("net", namespace.stat())
 
 
 def in_mounts(mounts: int) -> Test:
     """Processes in a mount namespace, given by a descriptor of it: those of one container."""
-    return _in("mnt", os.fstat(mounts).st_ino)
+    return _in("mnt", os.fstat(mounts))
 
 
 def mounts_of(pid: int) -> int | None:
@@ -67,10 +67,10 @@ def _end(pid: int, is_meant: Test) -> bool:
     return False
 
 
-def _in(kind: str, inode: int) -> Test:
+def _in(kind: str, namespace: os.stat_result) -> Test:
     def is_meant(pid: int) -> bool:
         try:
-            return (_PROC / str(pid) / "ns" / kind).stat().st_ino == inode
+            return os.path.samestat((_PROC / str(pid) / "ns" / kind).stat(), namespace)
         except OSError:
             return False
 

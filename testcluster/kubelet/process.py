@@ -71,7 +71,9 @@ class Process:
         if problem:
             await started.wait()
             raise CannotRun("RunContainerError", problem)
-        started._mounts = mounts_of(process.pid)
+        if started.is_running:
+            # Otherwise its number may be another's.
+            started._mounts = mounts_of(process.pid)
         return started
 
     @property
