@@ -160,8 +160,8 @@ def test_events_are_rationed(town: Town) -> None:
     mark, began = town.cluster.audit.mark(), time.monotonic()
     _each(names, lambda name: town.cluster.api.call("POST", town.path("httproutes"), route(name, "missing", "edge")))
     town.cluster.wait_for("all statuses", partial(_are_observed, town, names), 60)
-    seconds = time.monotonic() - began
     events = [event for event in town.writes(mark) if event.resource == "events"]
+    seconds = time.monotonic() - began
     _each(names, lambda name: town.cluster.api.delete(town.path("httproutes", name)))
     town.wait_quiet(120)
     assert 0 < len(events) <= EVENTS_AT_ONCE + EVENTS_EACH_SECOND * seconds + 1

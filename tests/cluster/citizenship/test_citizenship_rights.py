@@ -1,0 +1,115 @@
+"""The controller has the rights that it needs and no others: a life with all that can happen, in the audit log."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+import pytest
+
+from testcluster import Cluster
+from testcluster.audit import AuditEvent
+from tests.cluster.citizenship.exercise import Exercise
+from tests.cluster.citizenship.town import Town, namespace_of
+from tests.cluster.faults.installed import installed
+from trilithon.infrastructure.installation import AUTHORITY_SECRET
+from trilithon.infrastructure.rights import CLUSTER, SERVED, Right, own
+
+pytestmark = pytest.mark.timeout(400)
+
+REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+
+
+class Use(NamedTuple):
+    """Something that was asked of the API server and needs a right."""
+
+    group: str
+    resource: str
+    verb: str
+    namespace: str
+    name: str
+
+
+def uses(events: Iterable[AuditEvent]) -> Iterator[Use]:
+    """What was asked for. An apply that made an object needed two rights."""
+    for event in events:
+        if not event.target.resource:
+            continue
+        use = Use(event.target.api_group, event.resource, event.verb, event.namespace, event.name)
+        yield use
+        if event.verb == "patch" and event.code == 201:
+            yield use._replace(verb="create")
+
+
+class Grant(NamedTuple):
+    """One verb on one resource, everywhere or in one namespace, on all objects or one."""
+
+    group: str
+    resource: str
+    verb: str
+    namespace: str
+    name: str
+
+    def allows(self, use: Use) -> bool:
+        """Whether it gives the right to that."""
+        is_there = self.namespace in {"", use.namespace} and self.name in {"", use.name}
+        return is_there and (self.group, self.resource, self.verb) == (use.group, use.resource, use.verb)
+
+
+def grants(rights: Iterable[Right], namespace: str = "") -> Iterator[Grant]:
+    """Each right taken apart."""
+    for right in rights:
+        for resource in right.resources:
+            for verb in right.verbs:
+                yield from (Grant(right.group, resource, verb, namespace, name) for name in right.names or ("",))
+
+
+def test_every_right_is_used_and_none_is_missing(cluster: Cluster) -> None:
+    """From the installation on, with everything that needs a right of its own."""
+    name, mark = f"rights{secrets.token_hex(3)}", cluster.audit.mark()
+    with installed(cluster, name) as controllers, namespace_of(cluster, f"{name}-town") as namespace:
+        exercise = Exercise(cluster, controllers, namespace, mark)
+        exercise.renew_authority()
+        exercise.make_and_unmake()
+        exercise.complain_twice()
+        exercise.be_in_the_way()
+        exercise.be_faster()
+        exercise.begin_again()
+        exercise.leave()
+        events = exercise.events()
+    granted = {*grants((*CLUSTER, *SERVED)), *grants(own("trilithon", AUTHORITY_SECRET), name)}
+    used = set(uses(events))
+    assert {f"{event.verb} {event.request_uri}" for event in events if event.is_forbidden} == set()
+    assert [use for use in used if not any(grant.allows(use) for grant in granted)] == []
+    assert [grant for grant in sorted(granted) if not any(grant.allows(use) for use in used)] == []
+    print(f"\n{len(events)} requests; {len(granted)} rights, each used")
+
+
+def test_what_runs_a_gateway_has_no_rights(town: Town) -> None:
+    """Its service account may do what every service account may, and its pods have no token."""
+    cluster = town.cluster
+    accounts = cluster.get(f"/api/v1/namespaces/{town.namespace}/serviceaccounts")["items"]
+    (generated,) = [each for each in accounts if each["metadata"]["name"] != "default"]
+    assert generated["automountServiceAccountToken"] is False
+    assert _rules(town, generated["metadata"]["name"]) == _rules(town, "default")
+    pods = cluster.get(f"/api/v1/namespaces/{town.namespace}/pods")["items"]
+    assert {pod["spec"]["serviceAccountName"] for pod in pods} == {generated["metadata"]["name"]}
+    volumes = [volume for pod in pods for volume in pod["spec"]["volumes"]]
+    sources = {source for volume in volumes for source in volume if source != "name"}
+    assert "projected" not in sources, "a token would be one"
+    assert {pod["spec"]["automountServiceAccountToken"] for pod in pods} == {False}
+
+
+def _rules(town: Town, account: str) -> object:
+    user = {"Impersonate-User": f"system:serviceaccount:{town.namespace}:{account}"}
+    groups = {"Impersonate-Group": "system:authenticated"}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": town.namespace},
+    }
+    status, answer = town.cluster.api.request("POST", REVIEW, body, headers={**user, **groups})
+    assert status == 201
+    return msgspec.json.decode(answer)["status"]
