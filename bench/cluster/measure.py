@@ -28,7 +28,7 @@ CREATED_SECONDS = 240.0
 CHANGED_SECONDS = 30.0
 # A configuration taken in at most every two seconds must not make one change pay for another.
 COST_PAUSE_SECONDS = 2.2
-BASELINE_SECONDS = 2.5
+BASELINE_SECONDS = 6.0
 # Traffic goes on for so long after the controller works again.
 AFTER_KILL_SECONDS = 2.0
 # Prime, so that edits wander over all routes.
