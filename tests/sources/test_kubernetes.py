@@ -255,6 +255,22 @@ async def test_what_ails_all_kinds_is_one_trouble(cluster: Cluster) -> None:
         await followed.until(lambda: "cannot be watched" not in followed.problems())
 
 
+async def test_a_cluster_is_current_while_any_kind_can_be_watched(cluster: Cluster) -> None:
+    async with following(cluster.address) as followed:
+        assert not followed.source.is_current, "nothing was listed yet"
+        await followed.first()
+        assert followed.source.is_current
+        await cluster.change(lambda: cluster.moods.append(failing("httproutes")))
+        await cluster.cut()
+        await followed.until(lambda: "HTTPRoute" in followed.problems())
+        await followed.until(lambda: followed.source.is_current)
+        await cluster.change(lambda: cluster.moods.append(lambda _request: refusal(503, "Away")))
+        await cluster.cut()
+        await followed.until(lambda: not followed.source.is_current)
+        await cluster.change(cluster.moods.clear)
+        await followed.until(lambda: followed.source.is_current)
+
+
 async def test_a_kind_that_fails_later_stays_as_it_was(cluster: Cluster) -> None:
     async with following(cluster.address) as followed:
         await followed.first()

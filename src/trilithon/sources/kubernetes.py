@@ -98,6 +98,11 @@ class KubernetesSource:
                 self._on_trouble(f"nothing is served before these are listed: {', '.join(awaited) or 'named Secrets'}")
             await self._woken(LOOK_SECONDS)
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the API server as a whole can be followed now; False while every watch is in trouble."""
+        return self._views.is_any_well
+
     def problems(self) -> Sequence[ClusterProblem]:
         """Kinds that are not watched as they should be, and objects that cannot be read, as of now."""
         return self._troubles.listed()

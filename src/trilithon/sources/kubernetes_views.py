@@ -233,6 +233,11 @@ class Views:
         self.all = views
         self._definitions = definitions
 
+    @property
+    def is_any_well(self) -> bool:
+        """Whether any kind was listed and is watched without trouble."""
+        return any(view.is_synced and view.trouble is None for view in self.all)
+
     def awaited(self, now: float) -> list[str]:
         """The kinds that were not listed yet, and are not known not to be there."""
         return [str(view.watched) for view in self.all if not (view.is_synced or self._is_dispensable(view, now))]
