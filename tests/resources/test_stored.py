@@ -114,3 +114,12 @@ def test_no_value_of_a_secret_is_told() -> None:
 def test_what_has_no_readable_metadata_is_no_object(written: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         READERS["HTTPRoute"](written)
+
+
+def test_what_only_the_standard_channel_stores_is_read() -> None:
+    """Its definition of HTTPRoute lets two rules have one name, which matters to nobody."""
+    found = route(rules=[{"name": "a"}, {"name": "a"}])
+    assert decode(found).refused
+    stored = read(found)
+    assert stored.problems == ()
+    assert stored.resource is not None

@@ -34,6 +34,10 @@ FIELD_RULES: Mapping[tuple[type[Struct], str], tuple[Rule, ...]] = {
     **rules_parameters.FIELD_RULES,
 }
 
+# Rules that only the experimental channel of the Gateway API has, and whose breach changes nothing that is done with an
+# object: where the standard channel is installed, an API server stores it.
+EXPERIMENTAL = frozenset({rules_http.rule_names_differ})
+
 
 # Plain tuples, because this is gone through for every part of every object.
 # (attribute, name in documents, rules of the field, plan of what is inside)
@@ -49,6 +53,13 @@ def check_part(part: Struct, prefix: str) -> list[Finding]:
     return [finding.under(prefix) for finding in found]
 
 
+def is_storable(part: Struct) -> bool:
+    """Whether the part of an object that an API server has stored keeps every rule that both channels have."""
+    found: list[Finding] = []
+    _check(part, _plan(type(part), EXPERIMENTAL), (), found)
+    return not found
+
+
 def check_field(owner: type[Struct], attribute: str, value: Any, prefix: str) -> list[Finding]:
     """The same for the value of one field of a struct; ``prefix`` is the field's path."""
     found: list[Finding] = []
@@ -59,18 +70,22 @@ def check_field(owner: type[Struct], attribute: str, value: Any, prefix: str) ->
 
 
 @cache
-def _plan(cls: type[Struct]) -> _Plan:
+def _plan(cls: type[Struct], without: frozenset[Rule] = frozenset()) -> _Plan:
     info = inspect.type_info(cls)
     if not isinstance(info, inspect.StructType):
         raise TypeError(f"{cls.__name__} is not a struct")
     fields = []
     for field in info.fields:
-        rules = FIELD_RULES.get((cls, field.encode_name), ())
+        rules = _but(FIELD_RULES.get((cls, field.encode_name), ()), without)
         inner = _struct_in(field.type)
-        plan = _plan(inner) if inner else ((), ())
+        plan = _plan(inner, without) if inner else ((), ())
         if rules or any(plan):
             fields.append((field.name, field.encode_name, rules, plan if any(plan) else None))
-    return PART_RULES.get(cls, ()), tuple(fields)
+    return _but(PART_RULES.get(cls, ()), without), tuple(fields)
+
+
+def _but(rules: tuple[Rule, ...], without: frozenset[Rule]) -> tuple[Rule, ...]:
+    return tuple(rule for rule in rules if rule not in without)
 
 
 def _struct_in(kind: inspect.Type) -> type[Struct] | None:

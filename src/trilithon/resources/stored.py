@@ -18,7 +18,7 @@ from trilithon.resources.meta import Key
 from trilithon.resources.metadata import normalised
 from trilithon.resources.parts import ObjectMeta
 from trilithon.resources.problem import Problem
-from trilithon.resources.rules import check_part
+from trilithon.resources.rules import is_storable
 
 
 class StoredMetadata(ObjectMeta, kw_only=True, forbid_unknown_fields=False):
@@ -80,7 +80,7 @@ class ObjectReader:
         except _UNFIT:
             return None
         part = whole.spec if self._kind.has_spec else whole
-        if check_part(part, ""):
+        if not is_storable(part):
             return None
         resource: Resource
         resource, findings = self._kind.make(key, normalised(metadata), part)
