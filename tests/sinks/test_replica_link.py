@@ -12,7 +12,7 @@ from tests.sinks.xds_client import NAME, authority, channel, identity, security
 from trilithon.model.proxy import Acked, Proxy
 from trilithon.sinks.authority import Authority
 from trilithon.sinks.grpc_server import XdsServer
-from trilithon.sinks.replica_link import ReplicaService, follow
+from trilithon.sinks.replica_link import ReplicaService, Told, follow
 
 EDGE = Proxy("infra/edge", 2, (Acked("L", "a", "1"),))
 
@@ -22,11 +22,14 @@ class Replica:
 
     def __init__(self, of: Authority) -> None:
         self.own = {EDGE.gateway: EDGE}
+        self.is_current = True
         self.listeners: list[Callable[[Proxy], None]] = []
         self.server = XdsServer(
             "127.0.0.1:0", on_proxy=lambda _: None, on_applied=lambda *_: None, security=security(of)
         )
-        self.server.answer(ReplicaService(security(of), self.own.values, self._listen).handler())
+        self.server.answer(
+            ReplicaService(security(of), self.own.values, self._listen, lambda: self.is_current).handler()
+        )
 
     def _listen(self, listener: Callable[[Proxy], None]) -> Callable[[], None]:
         self.listeners.append(listener)
@@ -54,12 +57,13 @@ async def replica(of: Authority) -> AsyncIterator[Replica]:
 async def test_a_follower_hears_everything_first_and_then_what_changes() -> None:
     trusted = authority()
     async with replica(trusted) as one, aclosing(follow(one.address, NAME, security(trusted))) as told:
-        assert await anext(told) == (EDGE,)
+        assert await anext(told) == Told((EDGE,))
         one.say(Proxy("infra/other", 1))
         one.say(Proxy("infra/edge"))
         one.say(Proxy("infra/other"))
         # The latest of each.
-        assert await anext(told) == (Proxy("infra/other"), Proxy("infra/edge"))
+        one.is_current = False
+        assert await anext(told) == Told((Proxy("infra/other"), Proxy("infra/edge")), is_current=False)
     assert one.listeners == []
 
 

@@ -24,6 +24,7 @@ from trilithon.controller.cluster import (
     applied_to,
 )
 from trilithon.controller.replicas import Replicas
+from trilithon.controller.staleness import Staleness
 from trilithon.controller.watched_cluster import WatchedCluster
 from trilithon.incremental import Edit
 from trilithon.kube.client import Client
@@ -85,6 +86,7 @@ class ClusterServing:
         self._tell = Telling(self._told)
         # What is to look at everything again when leading begins.
         self._leaders: list[Callable[[], None]] = []
+        self._staleness: Staleness | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set. Raises OSError, and EnvironmentLacks for what else is missing."""
@@ -111,7 +113,7 @@ class ClusterServing:
         client = Client(transport)
         lease = ObjectPath(LEASES, options.own_name, options.own_namespace)
         # A client of its own: renewing the Lease must not wait behind the writes that it allows.
-        leadership = Leadership(Client(transport, 1), lease, options.identity, self._led)
+        leadership = Leadership(Client(transport, 1), lease, options.identity, self._led, on_trouble=self._trouble)
 
         def leads() -> bool:
             return leadership.leads
@@ -129,8 +131,8 @@ class ClusterServing:
                 finalizers.stored(key, found)
 
         scope = Scope(namespaces=options.namespaces, namespace_selector=options.namespace_selector)
-        cluster = KubernetesSource(transport, scope, stored, self._trouble)
-        source = WatchedCluster(cluster, self._feed)
+        self._cluster = KubernetesSource(transport, scope, stored, self._trouble)
+        source = WatchedCluster(self._cluster, self._feed)
         if options.has_processes:
             self._controller = await self._with_processes(stack, source, settings)
         else:
@@ -160,8 +162,6 @@ class ClusterServing:
     ) -> Controller:
         transport = client.transport
         authority = StoredAuthority(client, self._options.own_namespace, self._trouble)
-        keeping = asyncio.create_task(authority.keep(), name="keep the authority")
-        stack.callback(keeping.cancel)
         installation = settings.installation or Installation()
         host, port = self._options.xds
         security = Security(authority, names_of(installation))
@@ -182,9 +182,14 @@ class ClusterServing:
         authority.follow(applier.renew)
         controller.attach(Infrastructures(applier))
         proxies = controller.proxies
-        controller.answer(ReplicaService(security, proxies.own.values, proxies.listen).handler())
+        service = ReplicaService(security, proxies.own.values, proxies.listen, self._is_current)
+        controller.answer(service.handler())
         replicas = Replicas(transport, installation, self._options.own_address, security, proxies, self._trouble)
         controller.attach(replicas)
+        keeping = asyncio.create_task(controller.for_ever("keeping the authority", authority.keep))
+        stack.callback(keeping.cancel)
+        self._staleness = Staleness(self._is_current, lambda: replicas.is_any_current, controller.release_envoys)
+        controller.attach(self._staleness)
         return controller
 
     def _feed(self, edits: Iterable[Edit[Any, Any]]) -> None:
@@ -207,5 +212,12 @@ class ClusterServing:
         if message:
             self.report.say(message)
 
+    def _is_current(self) -> bool:
+        return self._cluster.is_current
+
     def _not_ready(self) -> str:
-        return "" if self._controller.serving.is_set() else "not everything was listed yet"
+        if not self._controller.serving.is_set():
+            return "not everything was listed yet, or the certificate authority is not known"
+        if self._staleness is not None and self._staleness.is_stale:
+            return "the API server is out of reach here, and not for another replica"
+        return ""

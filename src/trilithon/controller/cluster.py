@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -152,16 +153,15 @@ class Leading:
         await self._leadership.run()
 
 
-class NoLoopbackLeft(Exception):
-    """More Gateways than addresses."""
-
-
 class LocalHosts:
-    """Gives each Gateway of ours a loopback address of this machine, for Envoys that are local processes."""
+    """Gives each Gateway of ours a loopback address of this machine, for Envoys that are local processes.
+
+    A Gateway for which none is left has none, and says so.
+    """
 
     def __init__(self, feed: Feed, network: str = "127.0.1.0/24") -> None:
         self._feed = feed
-        self._free = [str(each) for each in ipaddress.ip_network(network).hosts()]
+        self._free = deque(str(each) for each in ipaddress.ip_network(network).hosts())
         self._given: dict[Key, str] = {}
 
     def settled(self, engine: Engine, changes: Changes) -> None:
@@ -172,10 +172,8 @@ class LocalHosts:
                 # To the end of the queue: an address should not soon mean another Gateway.
                 self._free.append(self._given.pop(key))
                 edits.append(Edit(HOSTS, key, None))
-            elif row is not None and key not in self._given:
-                if not self._free:
-                    raise NoLoopbackLeft(f"no loopback address is left for {key}")
-                self._given[key] = self._free.pop(0)
+            elif row is not None and key not in self._given and self._free:
+                self._given[key] = self._free.popleft()
                 edits.append(Edit(HOSTS, key, Host(self._given[key])))
         if edits:
             self._feed(edits)

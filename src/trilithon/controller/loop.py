@@ -112,6 +112,10 @@ class Controller:
         """Let results go there as well; before ``run``."""
         self._outlets.append(outlet)
 
+    def release_envoys(self) -> None:
+        """Let all Envoys connect anew, where another replica may know better; they serve on meanwhile."""
+        self._server.end_streams()
+
     def answer(self, service: GenericRpcHandler) -> None:
         """Answer this service at the Envoys' port; before ``run``."""
         self._server.answer(service)
@@ -126,22 +130,19 @@ class Controller:
 
         ``follows``: take in the changes of the source; without it its first state is served for good.
         """
-        if not await self._is_first_in(stop):
-            return
         try:
-            await self._server.start()
-            if self._control is not None:
-                await self._control.start()
+            if not await self._is_ready(stop):
+                return
             self.serving.set()
             await self._keep_envoys()
             # What was just built stays: the collector need not look at it again.
             gc.collect()
             gc.freeze()
             async with asyncio.TaskGroup() as tasks:
-                ends = [tasks.create_task(self._for_ever("settling", self._settle_for_ever))]
+                ends = [tasks.create_task(self.for_ever("settling", self._settle_for_ever))]
                 if follows:
-                    ends.append(tasks.create_task(self._for_ever("following the source", self._follow)))
-                ends += [tasks.create_task(self._for_ever(type(each).__name__, each.run)) for each in self._outlets]
+                    ends.append(tasks.create_task(self.for_ever("following the source", self._follow)))
+                ends += [tasks.create_task(self.for_ever(type(each).__name__, each.run)) for each in self._outlets]
                 await stop.wait()
                 for task in ends:
                     task.cancel()
@@ -152,9 +153,9 @@ class Controller:
                 await self._control.stop()
             await self._server.stop()
 
-    async def _is_first_in(self, stop: asyncio.Event) -> bool:
-        """Read the source and translate it; False if it was to stop before that."""
-        first = asyncio.create_task(self._first(), name="first state")
+    async def _is_ready(self, stop: asyncio.Event) -> bool:
+        """Read the source, translate it, and let Envoys come; False if it was to stop before that."""
+        first = asyncio.create_task(self._begin(), name="first state")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
             await asyncio.wait({first, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -166,9 +167,12 @@ class Controller:
             stopped.cancel()
             await asyncio.wait({first, stopped})
 
-    async def _first(self) -> None:
+    async def _begin(self) -> None:
         self._take(await self._source.first())
         await self._settle_pending()
+        await self._server.start()
+        if self._control is not None:
+            await self._control.start()
 
     async def overview(self) -> Overview:
         """The state of everything now."""
@@ -195,7 +199,7 @@ class Controller:
             for mine in [tuple(group)]
         }
 
-    async def _for_ever(self, what: str, part: Callable[..., Any], *arguments: Any) -> None:
+    async def for_ever(self, what: str, part: Callable[..., Any], *arguments: Any) -> None:
         """Run a part again when it fails: what is served goes on, and whoever looks is told."""
         while True:
             try:
@@ -244,7 +248,10 @@ class Controller:
         change = _change(taken, changes, settled)
         is_awaited = noticed is not None and self._await_envoys(change, publications, noticed)
         for outlet in self._outlets:
-            outlet.settled(self.engine, changes)
+            try:
+                outlet.settled(self.engine, changes)
+            except Exception as error:  # noqa: BLE001 - told; the other outlets must hear of these changes, which never come again
+                self._tell(failed(type(outlet).__name__, error))
         if self.serving.is_set():
             await self._keep_envoys()
         if noticed is not None and not is_awaited and (change.upserted or change.removed):
@@ -310,8 +317,7 @@ class Controller:
 
     def _on_applied(self, gateway: str, revision: int, _seconds: float) -> None:
         for change in self._waiting.applied(gateway, revision, time.monotonic()):
-            is_refused = any(each.rejected for each in self._server.sessions())
-            self._tell(msgspec.structs.replace(change, is_refused=is_refused))
+            self._tell(msgspec.structs.replace(change, is_refused=self._server.refuses))
 
 
 def _change(taken: Iterable[Edit[Any, Any]], changes: Changes, settled: float) -> Change:

@@ -63,6 +63,7 @@ class Replicas:
         self._slices: dict[ObjectName, frozenset[str]] = {}
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._forgetting: dict[str, asyncio.TimerHandle] = {}
+        self._current: dict[str, bool] = {}
 
     def settled(self, engine: Engine, changes: Changes) -> None:
         """Nothing of it matters here."""
@@ -80,6 +81,12 @@ class Replicas:
         finally:
             for task in self._followers.values():
                 task.cancel()
+            self._followers.clear()
+
+    @property
+    def is_any_current(self) -> bool:
+        """Whether another replica reaches the API server, by what it said last."""
+        return any(self._current.values())
 
     def _follow_all(self) -> None:
         wanted = set().union(*self._slices.values()) - {self._own_address}
@@ -97,13 +104,15 @@ class Replicas:
                 try:
                     told = follow(f"{host}:{self._installation.xds_port}", self._installation.xds_host, self._security)
                     async with aclosing(told):
-                        async for proxies in told:
+                        async for news in told:
                             said = ""
                             self._is_back(address)
-                            self._proxies.say_of(address, proxies)
-                except grpc.aio.AioRpcError as error:
+                            self._current[address] = news.is_current
+                            self._proxies.say_of(address, news.proxies)
+                except (grpc.aio.AioRpcError, msgspec.MsgspecError) as error:
                     # One that comes or goes is met without being ready; what lasts is told.
-                    why = error.details() or str(error.code())
+                    is_refusal = isinstance(error, grpc.aio.AioRpcError)
+                    why = (error.details() or str(error.code())) if is_refusal else str(error)
                     if address not in self._forgetting and why != said:
                         said = why
                         self._on_trouble(f"the replica at {address} is not followed: {why}")
@@ -113,6 +122,7 @@ class Replicas:
             self._is_away(address)
 
     def _is_away(self, address: str) -> None:
+        self._current.pop(address, None)
         if address not in self._forgetting:
             later = asyncio.get_running_loop().call_later
             self._forgetting[address] = later(FORGET_SECONDS, self._proxies.forget, address)

@@ -37,8 +37,9 @@ class _Lease(Struct):
 class Leadership:
     """Whether this process leads. ``client`` should be one of its own, so that renewing never waits behind writes.
 
-    ``changed`` is called with True and False as leading begins and ends. Still, ask ``leads`` before each act: it is
-    exact even where this process was stopped for a while and nothing could be called in time.
+    ``changed`` is called with True and False as leading begins and ends, ``on_trouble`` with why the Lease cannot be
+    read or written ("": it can again). Still, ask ``leads`` before each act: it is exact even where this process was
+    stopped for a while and nothing could be called in time.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Leadership:
         identity: str,
         changed: Callable[[bool], None],
         *,
+        on_trouble: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._lease = lease
+        self._on_trouble = on_trouble
         self._state = LeaseState(identity)
         self._changed = changed
         self._clock = clock
@@ -77,7 +80,10 @@ class Leadership:
         """Take part until cancelled, then give the Lease back."""
         try:
             while True:
+                before = self._trouble
                 pause = await self._round()
+                if self._trouble != before:
+                    self._on_trouble(self._trouble)
                 self._tell()
                 # Leading ends in time even if the next look is late.
                 if self.leads:

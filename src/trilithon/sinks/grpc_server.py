@@ -149,7 +149,12 @@ class XdsServer:
         if self._security is None:
             self._bind_socket(server)
         else:
-            self.port = server.add_secure_port(self._address, await self._security.credentials())
+            credentials = await self._security.credentials()
+            try:
+                self.port = server.add_secure_port(self._address, credentials)
+            except RuntimeError as error:
+                # gRPC has said why on standard error, in words of its own.
+                raise OSError(f"{self._address} cannot be bound: is another process there?") from error
         await server.start()
         self._server = server
 
@@ -158,10 +163,19 @@ class XdsServer:
         # Private keys pass through it.
         Path(self._address).chmod(0o600)
 
-    async def stop(self) -> None:
-        """End all streams and close the socket; Envoys serve on with what they have."""
+    @property
+    def refuses(self) -> bool:
+        """Whether a connected Envoy refuses something now."""
+        return any(stream.session.refuses for state in self._gateways.values() for stream in state.streams)
+
+    def end_streams(self) -> None:
+        """Let all Envoys connect anew, perhaps elsewhere; they serve on."""
         for gateway in self._gateways.values():
             _end(gateway.streams)
+
+    async def stop(self) -> None:
+        """End all streams and close the socket; Envoys serve on with what they have."""
+        self.end_streams()
         if self._server is not None:
             await self._server.stop(_STOP_SECONDS)
             self._server = None

@@ -1,14 +1,15 @@
 """Tell the other replicas of the controller which Envoys are connected here, and hear which are there.
 
 An Envoy is connected to one replica, and the leader, which writes statuses, may be another. Each replica follows each
-other one: at first everything that is connected there, then what changes. It is the port of the Envoys, and only who
-shows the controller's own identity is answered.
+other one: at first everything that is connected there, then what changes, and whether what that replica knows of the
+cluster is current. It is the port of the Envoys, and only who shows the controller's own identity is answered.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import suppress
 
 import grpc
 import grpc.aio
@@ -29,23 +30,37 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
+# How often a replica says that it is there, and current, when it has nothing else to say.
+HEARTBEAT_SECONDS = 5.0
+
 Listen = Callable[[Callable[[Proxy], None]], Callable[[], None]]
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
 class Told(msgspec.Struct, frozen=True):
-    """One message: the Envoys of some Gateways; a Gateway without any has none connected any more."""
+    """One message: the Envoys of some Gateways; a Gateway without any has none connected any more.
 
-    proxies: tuple[Proxy, ...]
+    ``is_current``: the replica that says it reaches the API server.
+    """
+
+    proxies: tuple[Proxy, ...] = ()
+    is_current: bool = True
 
 
 class ReplicaService:
     """Answers the other replicas; ``own`` says what is connected here, ``listen`` what changes of it."""
 
-    def __init__(self, security: Security, own: Callable[[], Iterable[Proxy]], listen: Listen) -> None:
+    def __init__(
+        self,
+        security: Security,
+        own: Callable[[], Iterable[Proxy]],
+        listen: Listen,
+        is_current: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._security = security
         self._own = own
         self._listen = listen
+        self._is_current = is_current
 
     def handler(self) -> grpc.GenericRpcHandler:
         """For the server of the Envoys' port."""
@@ -67,18 +82,20 @@ class ReplicaService:
 
         end = self._listen(hear)
         try:
-            yield msgspec.json.encode(Told(tuple(self._own())))
+            yield msgspec.json.encode(Told(tuple(self._own()), self._is_current()))
             while True:
-                await wake.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                        await wake.wait()
                 wake.clear()
                 told = tuple(news.values())
                 news.clear()
-                yield msgspec.json.encode(Told(told))
+                yield msgspec.json.encode(Told(told, self._is_current()))
         finally:
             end()
 
 
-async def follow(address: str, name: str, security: Security) -> AsyncGenerator[tuple[Proxy, ...], None]:
+async def follow(address: str, name: str, security: Security) -> AsyncGenerator[Told, None]:
     """What is connected to the replica at an address ("host:port"), then what changes, until the connection ends.
 
     ``name`` is what its certificate is good for. Raises grpc.aio.AioRpcError.
@@ -87,4 +104,4 @@ async def follow(address: str, name: str, security: Security) -> AsyncGenerator[
     async with grpc.aio.secure_channel(address, await security.replica_credentials(), options=options) as channel:
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(f"/{_SERVICE}/{_METHOD}")
         async for message in method(b""):
-            yield msgspec.json.decode(message, type=Told).proxies
+            yield msgspec.json.decode(message, type=Told)

@@ -128,6 +128,11 @@ class Session:
             for name, version in self._feeds[type_url].held.items()
         )
 
+    @property
+    def refuses(self) -> bool:
+        """Whether it refuses anything."""
+        return any(feed.refused for feed in self._feeds.values())
+
     def rejected(self) -> tuple[Rejected, ...]:
         """What it refuses, sorted."""
         return tuple(
