@@ -78,9 +78,24 @@ def test_with_chosen_namespaces_nothing_is_read_in_others() -> None:
     assert [(role["namespace"], role["name"]) for role in roles] == [
         ("a", "trilithon-system-trilithon"),
         ("b", "trilithon-system-trilithon"),
+        ("default", "trilithon-system-trilithon"),
         ("trilithon-system", "trilithon"),
     ]
     assert container(watch_namespaces=("a", "b"))["args"][-4:] == ["--namespace", "a", "--namespace", "b"]
+
+
+def test_events_of_classes_may_be_written_whatever_namespaces_are_chosen() -> None:
+    """They are in the namespace "default", and nothing else is done there unless it is chosen."""
+
+    def in_default(*chosen: str) -> list[set[str]]:
+        documents: list[dict[str, Any]] = list(installation_manifests(Values(watch_namespaces=chosen)))
+        roles = [each for each in documents if each["kind"] == "Role" and each["metadata"]["namespace"] == "default"]
+        return [{resource for rule in role["rules"] for resource in rule["resources"]} for role in roles]
+
+    assert in_default("a") == [{"events"}]
+    assert in_default() == []
+    (resources,) = in_default("a", "default")
+    assert {"events", "httproutes"} < resources
 
 
 def test_each_binding_names_a_role_that_is_there_and_the_service_account() -> None:

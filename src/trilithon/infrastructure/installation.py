@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from trilithon.infrastructure.rights import CLUSTER, SERVED, own, rules
+from trilithon.infrastructure.rights import CLASS_EVENTS, CLASS_EVENTS_NAMESPACE, CLUSTER, SERVED, own, rules
 from trilithon.model.settings import CONTROLLER_NAME
 from trilithon.resources.gateways import ControllerName, LabelValue
 from trilithon.resources.meta import DNS_SUBDOMAIN, PortNumber, Spec
@@ -95,6 +95,8 @@ def _rights(values: Values) -> Iterator[Json]:
     yield from _role(values, "Cluster", shared, "", rules(everywhere), account)
     for namespace in values.watch_namespaces:
         yield from _role(values, "", shared, namespace, rules(SERVED), account)
+    if values.watch_namespaces and CLASS_EVENTS_NAMESPACE not in values.watch_namespaces:
+        yield from _role(values, "", shared, CLASS_EVENTS_NAMESPACE, rules(CLASS_EVENTS), account)
     yield from _role(values, "", values.name, values.namespace, rules(own(values.name, AUTHORITY_SECRET)), account)
 
 

@@ -31,6 +31,8 @@ class Right(Struct, frozen=True):
         return {**rule, "resourceNames": list(self.names)} if self.names else rule
 
 
+EVENTS = Right("events.k8s.io", ("events",), ("create", "patch"))
+
 # Objects without a namespace: read wherever the controller serves.
 CLUSTER = (
     Right(GATEWAY_GROUP, ("gatewayclasses",), ("get", *WATCH, "patch")),
@@ -49,13 +51,17 @@ SERVED = (
     Right("discovery.k8s.io", ("endpointslices",), WATCH),
     # Those that something names are read; all others are known by their metadata alone.
     Right("", ("configmaps",), ("get", *WATCH)),
-    Right("events.k8s.io", ("events",), ("create", "patch")),
+    EVENTS,
     # What runs the Gateways.
     Right("", ("secrets", "services", "serviceaccounts"), ("get", *WATCH, "create", "patch", "delete")),
     Right("apps", ("deployments",), ("get", *WATCH, "create", "patch", "delete")),
     Right("policy", ("poddisruptionbudgets",), ("get", *WATCH, "create", "patch", "delete")),
     Right("autoscaling", ("horizontalpodautoscalers",), ("get", *WATCH, "create", "patch", "delete")),
 )
+
+# Events of GatewayClasses, which have no namespace, are in this one, whichever are served.
+CLASS_EVENTS_NAMESPACE = "default"
+CLASS_EVENTS = (EVENTS,)
 
 
 def own(name: str, authority: str) -> tuple[Right, ...]:

@@ -10,10 +10,12 @@ import msgspec
 import pytest
 
 from testcluster import Cluster
+from testcluster.api import conditions
 from testcluster.audit import AuditEvent
 from tests.cluster.citizenship.exercise import Exercise
-from tests.cluster.citizenship.town import Town, namespace_of
+from tests.cluster.citizenship.town import GATEWAY_API, Town, namespace_of
 from tests.cluster.faults.installed import installed
+from tests.cluster.faults.objects import gateway, route
 from trilithon.infrastructure.installation import AUTHORITY_SECRET
 from trilithon.infrastructure.rights import CLUSTER, SERVED, Right, own
 
@@ -85,6 +87,41 @@ def test_every_right_is_used_and_none_is_missing(cluster: Cluster) -> None:
     assert [use for use in used if not any(grant.allows(use) for grant in granted)] == []
     assert [grant for grant in sorted(granted) if not any(grant.allows(use) for use in used)] == []
     print(f"\n{len(events)} requests; {len(granted)} rights, each used")
+
+
+def test_an_installation_for_one_namespace_asks_for_nothing_elsewhere(cluster: Cluster) -> None:
+    """Its rights are in that namespace, and they are enough; what is said of a class is said where classes are."""
+    name, mark = f"rights{secrets.token_hex(3)}", cluster.audit.mark()
+    with (
+        namespace_of(cluster, f"{name}-town") as served,
+        namespace_of(cluster, f"{name}-elsewhere") as elsewhere,
+        installed(cluster, name, (served,)) as controllers,
+    ):
+        for namespace in (served, elsewhere):
+            cluster.apply(gateway("edge", name), route("one", "missing", "edge"), namespace=namespace)
+        path = f"{GATEWAY_API}/namespaces/{served}/gateways/edge"
+        cluster.wait_for("the Gateway", lambda: conditions(cluster.get(path)).get("Programmed") == "True", 60)
+        reference = {"group": "trilithon.dev", "kind": "GatewayParameters", "name": "missing", "namespace": served}
+        class_path = f"{GATEWAY_API}/gatewayclasses/{name}"
+        cluster.api.merge(class_path, {"spec": {"parametersRef": reference}})
+
+        def asked() -> list[AuditEvent]:
+            return [event for event in cluster.audit.read(mark) if event.by == controllers.account]
+
+        cluster.wait_for("a word about the class", lambda: any(map(_tells_of_a_class, asked())))
+        cluster.api.delete(path)
+        cluster.wait_for("the class to be unused", lambda: not cluster.get(class_path)["metadata"].get("finalizers"))
+        events = asked()
+    assert {f"{event.verb} {event.request_uri}" for event in events if event.is_forbidden} == set()
+    assert {event.namespace for event in events} <= {"", name, served, "default"}
+    assert {event.resource for event in events if event.namespace == "default"} == {"events"}
+    # Of what is in a namespace nothing was asked for all of them.
+    of_the_cluster = {resource for right in CLUSTER for resource in right.resources}
+    assert {event.resource for event in events if event.target.resource and not event.namespace} <= of_the_cluster
+
+
+def _tells_of_a_class(event: AuditEvent) -> bool:
+    return event.resource == "events" and event.namespace == "default" and event.verb == "create"
 
 
 def test_what_runs_a_gateway_has_no_rights(town: Town) -> None:

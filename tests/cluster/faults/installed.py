@@ -78,9 +78,14 @@ class Installed:
 
 
 @contextmanager
-def installed(cluster: Cluster, namespace: str) -> Iterator[Installed]:
+def installed(cluster: Cluster, namespace: str, watch_namespaces: tuple[str, ...] = ()) -> Iterator[Installed]:
     """Install it into a namespace that is new, and take it away again, its class last."""
-    values = Values(namespace=namespace, class_name=namespace, controller_name=f"faults.test/{namespace}")
+    values = Values(
+        namespace=namespace,
+        class_name=namespace,
+        controller_name=f"faults.test/{namespace}",
+        watch_namespaces=watch_namespaces,
+    )
     documents: list[Object] = [dict(each) for each in installation_manifests(values)]
     cluster.apply(*documents)
     one = Installed(cluster, namespace)
