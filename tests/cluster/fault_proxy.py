@@ -128,7 +128,7 @@ class FaultProxy:
             query["limit"] = str(self._page)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         sending = self._session.request(
-            request.method, SERVER + request.path, params=query, headers=headers, data=await request.read()
+            request.method, SERVER + request.path, params=query, headers=headers, data=await request.read() or None
         )
         async with sending as answer:
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
@@ -148,15 +148,13 @@ class FaultProxy:
             await asyncio.wait([task])
         finally:
             task.cancel()
-        if task.cancelled() or task.exception() is not None:
-            return False
-        await response.write_eof()
-        return True
+        return not task.cancelled() and task.exception() is None
 
 
 async def _pump(answer: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
     async for piece in answer.content.iter_any():
         await response.write(piece)
+    await response.write_eof()
 
 
 def _pass(_asked: Asked) -> int:

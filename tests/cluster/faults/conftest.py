@@ -1,4 +1,4 @@
-"""What the tests of faults share: one world for each module."""
+"""What the tests of faults share: one world, which takes half a minute to make."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.cluster.faults.world import World
 from tests.cluster.faults.world import world as made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def world(cluster: Cluster) -> Iterator[World]:
-    """The world, which each test leaves as it was but for what routes lead to."""
+    """The world, which each test leaves as it was but for where some routes of its own lead."""
     with made(cluster) as one:
         yield one

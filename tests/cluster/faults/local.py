@@ -5,11 +5,11 @@ from __future__ import annotations
 import http.client
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
@@ -96,9 +96,9 @@ class Local:
             except OSError:
                 return False
 
-    def traffic(self) -> Steady:
-        """Steady traffic to every route."""
-        return self._running.traffic([self._target(name) for name in self.names])
+    def traffic(self, without: Sequence[str] = ()) -> Steady:
+        """Steady traffic to every route but those."""
+        return self._running.traffic([self._target(name) for name in self.names if name not in without])
 
     def backend_of(self, name: str) -> str:
         """Which backend a route leads to; the status where that is none."""
@@ -109,14 +109,15 @@ class Local:
         """Wait until a route leads there."""
         self.cluster.wait_for(f"{name} to lead to {backend}", lambda: self.backend_of(name) == backend)
 
-    def logged(self, event: str, text: str) -> bool:
-        """Whether a line of that event with that text was logged."""
-        return any(line.get("event") == event and text in str(line) for line in self._lines())
+    def mark(self) -> int:
+        """A place in the log: its end, now."""
+        return self._log.stat().st_size
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        for line in self._log.read_bytes().splitlines():
-            if line.startswith(b"{"):
-                yield msgspec.json.decode(line)
+    def logged(self, event: str, text: str, mark: int) -> bool:
+        """Whether a line of that event with that text was logged after a mark."""
+        lines = self._log.read_bytes()[mark:].splitlines()
+        found = (msgspec.json.decode(line) for line in lines if line.startswith(b"{") and line.endswith(b"}"))
+        return any(line["event"] == event and text in str(line) for line in found)
 
     def gateway(self) -> Object:
         """The Gateway as it is stored."""
@@ -135,10 +136,6 @@ class Local:
     def remove(self, name: str) -> None:
         """Delete a route."""
         self.cluster.api.delete(self._route(name))
-
-    def create(self, name: str) -> None:
-        """Make one more route."""
-        self.cluster.apply(route(name, "one", "edge"), namespace=self._namespace)
 
     def move(self, service_name: str, backend: str) -> None:
         """Have a Service be another backend."""

@@ -22,6 +22,8 @@ STOPPED_SECONDS = 90.0
 CONVERGED_SECONDS = 15.0
 NOTICED_SECONDS = 60.0
 NEW_ENVOY_SECONDS = 30.0
+ALONE_SECONDS = 10.0
+"""How long replicas have to do something rash."""
 
 
 def test_a_killed_api_server_is_missed_by_nobody(world: World) -> None:
@@ -53,6 +55,35 @@ def test_an_api_server_that_stands_still_is_missed_by_nobody(world: World) -> No
     assert all(seconds < NOTICED_SECONDS for seconds in noticed)
     print(f"\nstopped: {len(traffic.failures)} of {traffic.total} requests failed; {outage}")
     print(f"noticed after {', '.join(f'{seconds:.1f}' for seconds in noticed)} s")
+
+
+def test_replicas_that_start_without_an_api_server_wait_for_it(world: World) -> None:
+    """They give Envoys nothing rather than too little, and everything once they know it."""
+    edge = world.envoy("edge")
+    given, pods = edge.given(), world.controllers.pods()
+    with world.traffic() as traffic:
+        world.turn("r-104", "two")
+        world.wait_backend("r-104", "two")
+        world.cluster.kill(SERVER)
+        try:
+            pids = [pid for pod in pods for pid in world.controllers.pids_of(pod)]
+            send(pids, signal.SIGKILL)
+            world.cluster.wait_for("new replicas", lambda: all(map(world.controllers.pids_of, pods)))
+            time.sleep(ALONE_SECONDS)
+            assert given.keys() <= edge.given().keys()
+            assert not edge.is_connected()
+        finally:
+            world.cluster.start(SERVER)
+        world.cluster.wait_ready()
+        began = time.monotonic()
+        world.turn("r-104", "one-00")
+        world.wait_backend("r-104", "one", CONVERGED_SECONDS)
+        seconds = time.monotonic() - began
+    world.cluster.settle()
+    assert traffic.verdict() == ""
+    print(
+        f"\nstarted without: {len(traffic.failures)} of {traffic.total} requests failed, converged {seconds:.1f} s after"
+    )
 
 
 class Outage:
@@ -90,14 +121,14 @@ class Outage:
     def _start_envoy(self) -> float:
         """End the second Gateway's Envoy and wait until the next one serves everything, from the controllers alone."""
         world, address = self._world, self._spare["status"]["podIP"]
-        before = world.envoy_pids(self._spare)
+        before = set(world.envoy_pids(self._spare))
         began = time.monotonic()
-        send(before, signal.SIGKILL)
+        send(sorted(before), signal.SIGKILL)
         names = world.names[:SPARE_ROUTES]
 
         def serves() -> bool:
-            now = world.envoy_pids(self._spare)
-            return bool(now) and now != before and all(world.backend_of(name, address) == "one" for name in names)
+            now = set(world.envoy_pids(self._spare))
+            return bool(now) and not now & before and all(world.backend_of(name, address) == "one" for name in names)
 
         world.cluster.wait_for("a new Envoy to serve everything", serves, NEW_ENVOY_SECONDS)
         return time.monotonic() - began

@@ -52,11 +52,9 @@ class World:
     def build(self) -> None:
         """Make all of it and wait until it is served."""
         ports = self._running.backends.ports
-        self.cluster.apply(
-            *(each for name in BACKENDS for each in service(name, ports[name])), namespace=self.namespace
-        )
-        for name in ("edge", "spare"):
-            self.cluster.apply(gateway(name, self.controllers.class_name), namespace=self.namespace)
+        services = (each for name, backend in SERVICES.items() for each in service(name, ports[backend]))
+        gateways = (gateway(name, self.controllers.class_name) for name in GATEWAYS)
+        self.cluster.apply(*services, *gateways, namespace=self.namespace)
         self.create(
             route(name, f"one-{number % 25:02}", "edge", *(("spare",) if number < SPARE_ROUTES else ()))
             for number, name in enumerate(self.names)
@@ -86,6 +84,15 @@ class World:
     def remove(self, name: str) -> None:
         """Delete a route."""
         self.cluster.api.delete(f"{PATHS['routes'].format(self.namespace)}/{name}")
+
+    def remove_gateways(self) -> None:
+        """Delete the Gateways, and end their pods at once: nobody waits for what they still serve."""
+        for name in GATEWAYS:
+            self.cluster.api.delete(f"{PATHS['gateways'].format(self.namespace)}/{name}")
+        deployments = f"/apis/apps/v1/namespaces/{self.namespace}/deployments"
+        self.cluster.wait_for("their Deployments to go", lambda: not self.cluster.get(deployments)["items"])
+        for pod in (pod for name in GATEWAYS for pod in self.pods(name)):
+            self.cluster.api.delete(f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}", 0)
 
     # Looking at it.
 
@@ -147,20 +154,19 @@ def world(cluster: Cluster) -> Iterator[World]:
     with (
         Running(str(NODE_ADDRESS), BACKENDS) as running,
         installed(cluster, name) as controllers,
-        _namespace(cluster, namespace),
+        fresh_namespace(cluster, namespace),
     ):
         made = World(cluster, namespace, controllers, running)
         made.build()
         try:
             yield made
         finally:
-            for pod in (*made.pods("edge"), *made.pods("spare")):
-                # Nobody waits for what it still serves.
-                cluster.api.delete(f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}", 0)
+            made.remove_gateways()
 
 
 @contextmanager
-def _namespace(cluster: Cluster, name: str) -> Iterator[None]:
+def fresh_namespace(cluster: Cluster, name: str) -> Iterator[None]:
+    """Make a namespace, and wait at the end until it is gone."""
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     path = f"/api/v1/namespaces/{name}"
     try:

@@ -1,0 +1,1 @@
+"""Faults of a cluster, and what those who are served notice of them."""
