@@ -200,6 +200,25 @@ async def test_an_envoy_that_is_not_admitted_is_neither_told_anything_nor_sent_a
         assert await old.ends() is grpc.StatusCode.OK
 
 
+async def test_an_envoy_that_is_cut_off_has_left(tmp_path: Path) -> None:
+    """However its end and that of the call's parts fall together: one that seemed to stay would never acknowledge."""
+    async with serving(tmp_path) as (server, told, client):
+
+        async def come_and_go(number: int) -> None:
+            envoy = client()
+            await envoy.say(node_id("shop", f"g{number % 5}", str(number)), type_url=CLUSTER)
+            await told.until(lambda: any(session.node.endswith(f"~{number}") for session in server.sessions()))
+            if number % 2:
+                await envoy.stream.done_writing()
+            for _ in range(number % 7):
+                await asyncio.sleep(0)
+            envoy.stream.cancel()
+
+        for begin in range(0, 600, 12):
+            await asyncio.gather(*(come_and_go(number) for number in range(begin, begin + 12)))
+        await told.until(lambda: not server.sessions())
+
+
 async def test_a_request_without_node_is_refused(tmp_path: Path) -> None:
     async with serving(tmp_path) as (_, _, connect):
         envoy = connect()

@@ -260,10 +260,11 @@ class XdsServer:
             for task in done:
                 task.result()
         finally:
+            # Before anything is waited for: the call may be cancelled meanwhile, and nobody would ever leave.
+            self._leave(stream)
             for task in ends:
                 task.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
-            self._leave(stream)
 
     async def _peer(self, context: grpc.aio.ServicerContext[DeltaDiscoveryRequest, bytes]) -> Peer | None:
         """Whose Envoy calls; None where the socket's mode is the guard."""
