@@ -6,7 +6,7 @@ import asyncio
 import io
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -99,18 +99,29 @@ class Server:
         return Verdict(status, body.get("message", ""), tuple(cause.get("field", "") for cause in causes), unknown)
 
     async def _install(self, crd: dict[str, Any]) -> None:
-        name = crd["metadata"]["name"]
-        status, body, _ = await self._send("POST", CRDS, crd)
-        if status not in (201, 409):
-            raise RuntimeError(f"the API server refuses {name}: {body.get('message')}")
         group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
+        async for attempt in _patiently():
+            with attempt:
+                await self._create(crd)
         # Served only some time after the CRD says so, and first by some of its versions.
         for version in ("v1", "v1beta1"):
-            async for attempt in stamina.retry_context(on=NotServedYet, attempts=None, timeout=60, wait_max=0.5):
+            async for attempt in _patiently():
                 with attempt:
                     status, _, _ = await self._send("GET", f"/apis/{group}/{version}/{plural}?limit=1")
                     if status != 200:
                         raise NotServedYet(f"{plural}.{group} {version}: {status}")
+
+    async def _create(self, crd: dict[str, Any]) -> None:
+        name = crd["metadata"]["name"]
+        status, body, _ = await self._send("POST", CRDS, crd)
+        if status == 201:
+            return
+        if status != 409:
+            raise RuntimeError(f"the API server refuses {name}: {body.get('message')}")
+        _, found, _ = await self._send("GET", f"{CRDS}/{name}")
+        # That of a run before, which may still be going.
+        if "deletionTimestamp" in found.get("metadata", {"deletionTimestamp": ""}):
+            raise NotServedYet(f"{name} is being deleted")
 
     async def _send(self, method: str, path: str, document: object = None) -> tuple[int, Any, Sequence[str]]:
         assert self._session is not None
@@ -125,6 +136,10 @@ class Server:
             except msgspec.DecodeError:
                 decoded = {"message": answered.decode("utf-8", "replace")}
             return response.status, decoded, response.headers.getall("Warning", [])
+
+
+def _patiently() -> AsyncIterator[stamina.Attempt]:
+    return aiter(stamina.retry_context(on=NotServedYet, attempts=None, timeout=60, wait_max=0.5))
 
 
 def _as_json(value: Any) -> Any:
