@@ -41,6 +41,8 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # By default gRPC gives up asking an Envoy that is told nothing for minutes, as all are in quiet times.
+    ("grpc.http2.max_pings_without_data", 0),
     # Envoy pings too; by default gRPC takes more than one in 5 minutes for an attack.
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     # Who connects and says nothing holds a descriptor; the default is two minutes.
