@@ -1,13 +1,17 @@
-"""Know which Secrets and ConfigMaps are named, by whom, and which of them have been read.
+"""Know which Secrets and ConfigMaps are named, by whom, which of them are known, and who waits for which.
 
 No IO. A resource that names one that was never asked for waits until that was read: translation never sees missing
-what exists.
+what exists. A tenant's Gateway may name thousands, so whatever happens to one of them costs only those that wait for
+that very one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
+
+from msgspec import Struct
 
 from trilithon.resources.meta import Key
 
@@ -58,3 +62,59 @@ class Named:
         if count == 0:
             del self._count[key]
         return count
+
+
+class Held(Struct, eq=False):
+    """A resource that waits; ``keys`` are what it names, ``open`` what of that it waits for, ``since`` a time."""
+
+    row: Any
+    keys: tuple[Key, ...]
+    open: set[Key]
+    since: float
+
+
+class Waiting:
+    """The resources that are held, and by what they wait for."""
+
+    def __init__(self) -> None:
+        self._held: dict[Key, Held] = {}
+        self._holders: dict[Key, dict[Key, None]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(tuple(self._held))
+
+    def __getitem__(self, key: Key) -> Held:
+        return self._held[key]
+
+    def hold(self, key: Key, held: Held) -> None:
+        """A resource that is not held waits from now on."""
+        self._held[key] = held
+        for each in held.open:
+            self._holders.setdefault(each, {})[key] = None
+
+    def drop(self, key: Key) -> Held | None:
+        """It waits no longer, whatever for; None if it did not."""
+        held = self._held.pop(key, None)
+        for each in held.open if held is not None else ():
+            self._forget(each, key)
+        return held
+
+    def holders(self, named: Key) -> tuple[Key, ...]:
+        """Who waits for this."""
+        return tuple(self._holders.get(named, ()))
+
+    def settle(self, key: Key, named: Key) -> Held | None:
+        """A resource waits no longer for this; returned, and dropped, when that was the last."""
+        held = self._held[key]
+        held.open.discard(named)
+        self._forget(named, key)
+        return None if held.open else self._held.pop(key)
+
+    def _forget(self, named: Key, key: Key) -> None:
+        holders = self._holders[named]
+        del holders[key]
+        if not holders:
+            del self._holders[named]

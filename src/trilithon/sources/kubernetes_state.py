@@ -16,7 +16,7 @@ from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
 from trilithon.resources.references import NAMED_KINDS, named_by
 from trilithon.sources.holdoff import Holdoff
-from trilithon.sources.kubernetes_named import Named
+from trilithon.sources.kubernetes_named import Held, Named, Waiting
 
 OnStored = Callable[[Key, Stored | None], None]
 _NOTHING: Mapping[str, ApiVersion | None] = {}
@@ -57,7 +57,7 @@ class ClusterState:
         self._rows: dict[Key, Any] = {}
         self._stored: dict[Key, Stored] = {}
         # Resources that wait for what they name.
-        self._held: dict[Key, Any] = {}
+        self._held = Waiting()
         self._named = Named()
         # What is to be told (None: gone), and when.
         self._pending: dict[Key, Any] = {}
@@ -81,10 +81,6 @@ class ClusterState:
     def is_holding(self) -> bool:
         """Whether a resource waits for what it names."""
         return bool(self._held)
-
-    def keys(self, kind: str, namespace: str = "") -> list[Key]:
-        """The objects of a kind, in one namespace or in all."""
-        return [key for key in self._rows if key.kind == kind and namespace in ("", key.namespace)]
 
     def counts(self, namespace: str) -> bool:
         """Whether objects of a namespace count; those without one always do."""
@@ -142,8 +138,10 @@ class ClusterState:
     def settle_unread(self, key: Key, now: float) -> None:
         """It cannot be read now: whoever waits for it goes on with what was known of it, if anything was."""
         self._named.settle(key)
-        for held, row in list(self._held.items()):
-            self._release(held, row, now)
+        for holder in self._held.holders(key):
+            held = self._held.settle(holder, key)
+            if held is not None:
+                self._emit(holder, held.row, held.keys, now)
 
     def api_version(self, name: str, version: ApiVersion | None, now: float) -> None:
         """A CustomResourceDefinition is so, or gone (None)."""
@@ -182,23 +180,19 @@ class ClusterState:
         gone = tuple(key for key, row in self._pending.items() if row is None)
         self._pending, self._pending_versions, self._noticed = {}, {}, None
         self._holdoff = Holdoff()
-        rows = {key: row for key, row in self._rows.items() if key not in self._held and self.counts(key.namespace)}
+        held = frozenset(self._held)
+        rows = {key: row for key, row in self._rows.items() if key not in held and self.counts(key.namespace)}
         return ClusterChange(rows, gone, now, dict(self.api_versions))
 
     def _tell(self, key: Key, row: Any, now: float) -> None:
-        self._held.pop(key, None)
+        self._held.drop(key)
         keys = self._nameable(row)
         for new in self._named.also_names(key, keys):
             self._read(new)
-        if keys and self._named.unsettled(keys):
-            self._held[key] = row
+        unsettled = self._named.unsettled(keys)
+        if unsettled:
+            self._held.hold(key, Held(row, keys, set(unsettled), now))
         else:
-            self._emit(key, row, keys, now)
-
-    def _release(self, key: Key, row: Any, now: float) -> None:
-        keys = self._nameable(row)
-        if not self._named.unsettled(keys):
-            del self._held[key]
             self._emit(key, row, keys, now)
 
     def _emit(self, key: Key, row: Any, keys: Iterable[Key], now: float) -> None:
