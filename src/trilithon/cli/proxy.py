@@ -165,6 +165,8 @@ def _become(place: ClusterPlace, options: dict[str, Any]) -> NoReturn:
         place.bootstrap_file,
         *concurrency,
         "--disable-hot-restart",
+        # As in standalone mode: we know what it knows.
+        "--ignore-unknown-dynamic-fields",
         # As in standalone mode: what a listener's change closes, closes with its next response.
         "--drain-strategy",
         "immediate",
