@@ -111,6 +111,10 @@ class Client:
         return await self._send(request, _is_temporary)
 
     async def _send(self, request: Request, is_retried: Callable[[Exception], bool | float]) -> bytes:
+        if self._attempts == 1:
+            # To prepare for other attempts would take as long as all else of a small request.
+            async with self._slots:
+                return await self.transport.fetch(request)
         async for attempt in stamina.retry_context(on=is_retried, attempts=self._attempts, timeout=RETRY_SECONDS):
             with attempt:
                 # Whoever waits for the next attempt holds no slot.
