@@ -55,18 +55,31 @@ def parameters(path: str, **spec: Any) -> dict[str, Any]:
 
 
 def service(name: str = "gw-trilithon", *, ports: tuple[int, ...] = (80,), **changes: Any) -> dict[str, Any]:
-    """A generated Service as the API server holds it: ``type``, ``ingress``, ``cluster_ip`` or ``manager`` of it."""
+    """A generated Service as the API server holds it.
+
+    ``changes``: its ``type``, ``ingress``, ``cluster_ip``, ``manager``, ``installation`` and ``owner``.
+    """
     spec: dict[str, Any] = {
         "type": changes.get("type", "LoadBalancer"),
         "ports": [{"name": f"tcp-{port}", "port": port} for port in ports],
     }
     if "cluster_ip" in changes:
         spec["clusterIP"] = changes["cluster_ip"]
-    labels = {"app.kubernetes.io/managed-by": changes.get("manager", "trilithon")}
+    labels = {
+        "app.kubernetes.io/managed-by": changes.get("manager", "trilithon"),
+        "trilithon.dev/installation": changes.get("installation", "trilithon-system.trilithon"),
+    }
+    owner = {
+        "apiVersion": API,
+        "kind": "Gateway",
+        "name": changes.get("owner", "gw"),
+        "uid": "uid-of-gw",
+        "controller": True,
+    }
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"namespace": "infra", "name": name, "labels": labels},
+        "metadata": {"namespace": "infra", "name": name, "labels": labels, "ownerReferences": [owner]},
         "spec": spec,
         "status": {"loadBalancer": {"ingress": list(changes.get("ingress", ()))}},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -48,10 +48,20 @@ def test_a_gateway_without_an_address_is_not_programmed() -> None:
     )
 
 
-def test_another_service_of_that_name_lends_no_address() -> None:
-    """Only what we made leads to our Envoys."""
-    world = World(CLASS, gateway(), service(ingress=[IP], manager="Helm"))
+@pytest.mark.parametrize("changes", [{"manager": "Helm"}, {"installation": "other.trilithon"}, {"owner": "other"}])
+def test_another_service_of_that_name_lends_no_address(changes: dict[str, Any]) -> None:
+    """Only what this installation made for this Gateway leads to its Envoys."""
+    world = World(CLASS, gateway(), service(ingress=[IP], **changes))
     assert world.values == []
+
+
+def test_what_is_found_to_be_anothers_lends_no_address() -> None:
+    """Labels and owners can be copied; whoever applies knows the uid."""
+    world = World(CLASS, gateway(), service(ingress=[IP]))
+    world.applied(Unapplied("Service infra/gw-trilithon", "foreign", "why"))
+    assert world.values == []
+    world.applied(Unapplied("Service infra/gw-trilithon", "refused", "why"))
+    assert world.values == ["10.0.0.7"], "it is there, and an older one"
 
 
 @pytest.mark.parametrize("type_", ["ClusterIP", "NodePort"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.infrastructure.generating import (
@@ -11,6 +12,7 @@ from tests.infrastructure.generating import (
     GATEWAY,
     OF_CLASS,
     OWN,
+    SETTINGS,
     World,
     gateway,
     gateway_class,
@@ -18,6 +20,8 @@ from tests.infrastructure.generating import (
     parameters,
     service,
 )
+from trilithon.model.tables import OURS
+from trilithon.pipeline import PUBLISHED
 from trilithon.resources.meta import Key
 from trilithon.status.problems import CLASS_PROBLEMS
 
@@ -215,6 +219,54 @@ def test_a_class_with_a_bad_reference_is_not_accepted_and_holds_what_runs(ref: d
     assert [each.code for each in problems.items] == [code]
     assert world.row is not None
     assert world.row.is_held
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        pytest.param({**OF_CLASS, "kind": "GatewayParameter"}, id="a typo in its kind"),
+        pytest.param({key: value for key, value in OF_CLASS.items() if key != "namespace"}, id="no namespace"),
+        pytest.param(OF_CLASS, id="a missing object"),
+    ],
+)
+@pytest.mark.parametrize("has_pods", [True, False])
+def test_a_mistake_in_a_class_ends_no_gateway(ref: dict[str, str], has_pods: bool) -> None:
+    """Whatever is wrong with the class: all of its Gateways are served on, and say so."""
+    settings = SETTINGS if has_pods else msgspec.structs.replace(SETTINGS, installation=None)
+    world = World(CLASS, gateway(), service(ingress=[{"ip": "10.0.0.7"}]), settings=settings)
+    published = {table.name: dict(world.engine.rows(table)) for table in PUBLISHED}
+    before = world.condition("Programmed")
+    world.show(gateway_class(parametersRef=ref))
+    assert {table.name: dict(world.engine.rows(table)) for table in PUBLISHED} == published
+    assert list(world.engine.rows(OURS)) == [GATEWAY], "which keeps the class from being deleted"
+    assert world.condition("Programmed") == before
+    assert "ClassHeld" in [each.code for each in world.problems]
+
+
+def test_a_class_that_is_gone_ends_no_gateway_that_we_serve() -> None:
+    """A finalizer prevents it, unless it is forced. The generated Service tells that the Gateway was ours."""
+    world = World(CLASS, gateway(), service(ingress=[{"ip": "10.0.0.7"}]))
+    published = {table.name: dict(world.engine.rows(table)) for table in PUBLISHED}
+    world.drop(Key("GatewayClass", "", "trilithon"))
+    assert {table.name: dict(world.engine.rows(table)) for table in PUBLISHED} == published
+    assert world.condition("Programmed").status == "True"
+    assert [each.code for each in world.problems] == ["ClassLost"]
+    world.show(gateway_class(controllerName="example.com/another"))
+    assert not world.engine.rows(OURS)
+
+
+@pytest.mark.parametrize("changes", [{"installation": "other.trilithon"}, {"owner": "other"}, {"manager": "Helm"}])
+def test_a_gateway_without_a_class_is_not_ours_for_another_service(changes: dict[str, Any]) -> None:
+    """Nobody knows whose it is."""
+    world = World(gateway(), service(ingress=[{"ip": "10.0.0.7"}], **changes))
+    assert not world.engine.rows(OURS)
+
+
+def test_a_new_gateway_of_a_class_that_is_refused_says_why_it_has_no_address() -> None:
+    world = World(gateway_class(parametersRef=OF_CLASS), gateway())
+    programmed = world.condition("Programmed")
+    assert (programmed.status, programmed.reason) == ("False", "AddressNotAssigned")
+    assert "GatewayClass trilithon is not accepted" in programmed.message
 
 
 def test_parameters_of_a_class_that_are_deleted_end_no_gateway() -> None:

@@ -84,6 +84,14 @@ CLASS_HELD = Mistake(
     "mend the GatewayClass",
     severity="warning",
 )
+CLASS_LOST = Mistake(
+    "ClassLost",
+    "",
+    "",
+    "GatewayClass {name} not found, so what runs this Gateway stays as it is, and nothing new is made",
+    "create the GatewayClass, or name another one",
+    severity="warning",
+)
 ADDRESS_TYPE_UNSUPPORTED = Mistake(
     "AddressTypeUnsupported",
     "Accepted",

@@ -49,14 +49,19 @@ class ServiceStatus(Part, kw_only=True):
 
 
 class Service(Struct, frozen=True, gc=False):
-    """A Service; ``manager`` is the value of its label app.kubernetes.io/managed-by, or ""."""
+    """A Service.
+
+    ``gateway`` is the name of the Gateway that controls it, and ``installation`` which one of Trilithon says that it
+    has made it; each "" for none.
+    """
 
     key: Key
     generation: int
     created: str
     spec: ServiceSpec
     load_balancer: tuple[IngressPoint, ...] = ()
-    manager: str = ""
+    gateway: str = ""
+    installation: str = ""
 
 
 class EndpointConditions(Part, kw_only=True):

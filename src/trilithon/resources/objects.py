@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from trilithon.resources.core import Bytes, ConfigMap, EndpointSlice, Namespace, Secret, Service
-from trilithon.resources.meta import Key
+from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.names import data_key_problem
 from trilithon.resources.parts import (
     ConfigMapParts,
@@ -27,7 +27,8 @@ from trilithon.resources.wording import Finding, printable
 # What a Secret or ConfigMap may hold.
 MAX_DATA = 2**20
 
-_MANAGER_LABEL = "app.kubernetes.io/managed-by"
+_MANAGER_LABEL, _MANAGER = "app.kubernetes.io/managed-by", "trilithon"
+_INSTALLATION_LABEL = "trilithon.dev/installation"
 _NAME_LABEL = "kubernetes.io/metadata.name"
 _SERVICE_LABEL = "kubernetes.io/service-name"
 # Type -> the keys that a Secret of it needs.
@@ -42,11 +43,21 @@ _ACCOUNT_TYPE, _ACCOUNT = "kubernetes.io/service-account-token", "kubernetes.io/
 
 
 def service(key: Key, metadata: ObjectMeta, parts: ServiceParts) -> tuple[Service, list[Finding]]:
-    """A Service with the addresses that it was given."""
+    """A Service with the addresses that it was given, and what tells a generated one from others."""
     given = parts.status.load_balancer.ingress if parts.status else ()
     found = [finding.under(".metadata.annotations") for finding in _annotations(metadata, parts)]
-    manager = (metadata.labels or {}).get(_MANAGER_LABEL, "")
-    return Service(key, metadata.generation, metadata.created, parts.spec, given, manager), found
+    labels = metadata.labels or {}
+    installation = labels.get(_INSTALLATION_LABEL, "") if labels.get(_MANAGER_LABEL) == _MANAGER else ""
+    return Service(
+        key, metadata.generation, metadata.created, parts.spec, given, _gateway(metadata), installation
+    ), found
+
+
+def _gateway(metadata: ObjectMeta) -> str:
+    for owner in metadata.owner_references:
+        if owner.controller and (owner.api_version.rpartition("/")[0], owner.kind) == (GATEWAY_GROUP, "Gateway"):
+            return owner.name
+    return ""
 
 
 def _annotations(metadata: ObjectMeta, parts: ServiceParts) -> Sequence[Finding]:

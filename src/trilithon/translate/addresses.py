@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from ipaddress import ip_address
 
 from msgspec import Struct
@@ -17,8 +17,9 @@ from trilithon.resources.core import Service
 from trilithon.resources.gateways import Gateway
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
+from trilithon.translate.classes import held, is_generated
 from trilithon.translate.endpoints import SLICES_BY_SERVICE
-from trilithon.translate.generated_names import MANAGER, further_name, object_name
+from trilithon.translate.generated_names import further_name, object_name
 from trilithon.translate.parameters import parameters_of
 
 # What the API allows (Gateway.status.addresses).
@@ -62,7 +63,7 @@ def gateway_addresses_of(settings: Settings, read: Read, listeners: Listeners) -
         return GatewayAddresses(key, ())
     if settings.installation is None:
         return _of_process(read, gateway)
-    return _of_services(read, gateway, listeners)
+    return _of_services(settings, read, gateway, listeners)
 
 
 def _of_process(read: Read, gateway: Gateway) -> GatewayAddresses:
@@ -78,24 +79,30 @@ def _of_process(read: Read, gateway: Gateway) -> GatewayAddresses:
     return GatewayAddresses(gateway.key, (_ip(host.address),), tuple(refused))
 
 
-def _of_services(read: Read, gateway: Gateway, listeners: Listeners) -> GatewayAddresses:
+def _of_services(settings: Settings, read: Read, gateway: Gateway, listeners: Listeners) -> GatewayAddresses:
     wanted = wanted_services(gateway)
-    services = [_service(read, gateway, each.name) for each in wanted]
+    applied = read.one(APPLIED, gateway.key)
+    foreign = {each.object for each in (applied.unapplied if applied else ()) if each.cause == "foreign"}
+    services = [_service(settings, read, gateway, each.name, foreign) for each in wanted]
     has = [_addresses(read, gateway, service) for service in services]
     found = tuple(dict.fromkeys(address for each in has for address in each))[:MOST_ADDRESSES]
-    applied = read.one(APPLIED, gateway.key)
     problems = [_unapplied(gateway, each) for each in (applied.unapplied if applied else ())]
     problems += _not_obtained(gateway, wanted, has)
     if not found and not problems:
-        problems.append(_not_assigned(gateway, wanted[0].name, services[0]))
+        problems.append(_not_assigned(gateway, wanted[0].name, services[0], held(settings, read, gateway)))
     problems += _behind(gateway, listeners, [each for each in services if each is not None])
     return GatewayAddresses(gateway.key, found, tuple(problems))
 
 
-def _service(read: Read, gateway: Gateway, name: str) -> Service | None:
-    """The Service that was generated under this name; another's says nothing of this Gateway."""
+def _service(settings: Settings, read: Read, gateway: Gateway, name: str, foreign: Collection[str]) -> Service | None:
+    """The Service that was generated under this name; another's says nothing of this Gateway.
+
+    Labels and owners can be written by anyone. Whoever applies knows more, and tells what is ``foreign``.
+    """
     service = read.one(SERVICES, Key("Service", gateway.key.namespace, name))
-    return service if service is not None and service.manager == MANAGER else None
+    if service is None or str(service.key) in foreign or not is_generated(settings, service):
+        return None
+    return service if service.gateway == gateway.key.name else None
 
 
 def _addresses(read: Read, gateway: Gateway, service: Service | None) -> tuple[BoundAddress, ...]:
@@ -126,9 +133,11 @@ def _not_obtained(
             yield mistakes.ADDRESS_NOT_OBTAINED.at(gateway.key, at, value=value, service=name, has=got)
 
 
-def _not_assigned(gateway: Gateway, name: str, service: Service | None) -> Problem:
+def _not_assigned(gateway: Gateway, name: str, service: Service | None, why_held: Problem | None) -> Problem:
     path = f"{gateway.key.namespace}/{name}"
-    if service is None:
+    if service is None and why_held is not None:
+        why = why_held.message
+    elif service is None:
         why = f"Service {path} is not there yet"
     elif service.spec.type == "LoadBalancer":
         why = f"no load balancer has given one to Service {path}; without any, set service.type in GatewayParameters"

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from trilithon.incremental import Read
+from trilithon.incremental import Index, Read
 from trilithon.model.gateway_mistakes import (
     CLASS_HELD,
+    CLASS_LOST,
     CLASS_NOT_ACCEPTED,
     CLASS_NOT_FOUND,
     CLASS_OF_ANOTHER,
-    CLASS_PARAMETERS_NOT_FOUND,
 )
 from trilithon.model.settings import Settings
-from trilithon.model.tables import CLASSES
+from trilithon.model.tables import CLASSES, SERVICES
+from trilithon.resources.core import Service
 from trilithon.resources.gateways import Gateway, GatewayClass
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
+from trilithon.translate.generated_names import installation_label
 from trilithon.translate.parameters import class_parameters
+
+# What tells of a Gateway that it was ours, when its class is not there to tell.
+SERVICES_BY_GATEWAY: Index[Key, Key, Service] = Index(
+    "services by gateway", SERVICES, lambda row: [Key("Gateway", row.key.namespace, row.gateway)] if row.gateway else []
+)
 
 
 def class_problems(read: Read, class_: GatewayClass) -> tuple[Problem, ...]:
@@ -30,29 +37,46 @@ def is_ours(settings: Settings, class_: GatewayClass) -> bool:
 
 
 def our_gateway(settings: Settings, read: Read, gateway: Gateway) -> Gateway | None:
-    """The Gateway itself when an accepted class of ours governs it, else None: it is somebody else's, or nobody's."""
+    """The Gateway itself when a class of ours governs it, else None: it is somebody else's, or nobody's.
+
+    In a cluster a Gateway stays ours when its class is refused, or gone although we served it: changes of a class need
+    not reach its Gateways (GatewayClass), and one wrong object must not end all of them.
+    """
     class_ = read.one(CLASSES, class_key(gateway))
-    if class_ is None or not is_ours(settings, class_):
+    if class_ is None:
+        return gateway if _was_ours(settings, read, gateway) else None
+    if not is_ours(settings, class_):
         return None
-    problems = class_problems(read, class_)
-    return None if problems and not _is_held(settings, problems) else gateway
+    return gateway if not settings.shared_address or not class_problems(read, class_) else None
 
 
 def held(settings: Settings, read: Read, gateway: Gateway) -> Problem | None:
-    """The warning for a Gateway that is served as it was, because the parameters of its class are gone.
+    """The warning for a Gateway of ours that goes on as it is, because its class is refused or gone.
 
-    One object that somebody deletes must not end all Gateways of a class: nothing is generated for new ones, and those
-    that run go on.
+    Nothing is generated for a new one, and those that run go on.
     """
+    at, name = "spec.gatewayClassName", gateway.spec.gateway_class_name
     class_ = read.one(CLASSES, class_key(gateway))
-    problems = class_problems(read, class_) if class_ is not None else ()
-    if class_ is None or not _is_held(settings, problems):
+    if class_ is None:
+        return CLASS_LOST.at(gateway.key, at, name=name) if _was_ours(settings, read, gateway) else None
+    if settings.shared_address or not is_ours(settings, class_) or not (problems := class_problems(read, class_)):
         return None
-    return CLASS_HELD.at(gateway.key, "spec.gatewayClassName", name=class_.key.name, why=problems[0].message)
+    return CLASS_HELD.at(gateway.key, at, name=name, why=problems[0].message)
 
 
-def _is_held(settings: Settings, problems: tuple[Problem, ...]) -> bool:
-    return settings.installation is not None and any(each.code == CLASS_PARAMETERS_NOT_FOUND.code for each in problems)
+def is_generated(settings: Settings, service: Service) -> bool:
+    """Whether a Service says that it is one of those that this installation has made."""
+    installation = settings.installation
+    if installation is None:
+        return False
+    return service.installation == installation_label(installation.namespace, installation.name)
+
+
+def _was_ours(settings: Settings, read: Read, gateway: Gateway) -> bool:
+    """Whether there is a Service that we made for a Gateway; the cluster remembers what a restart forgets."""
+    if settings.installation is None:
+        return False
+    return any(is_generated(settings, each) for each in read.group(SERVICES_BY_GATEWAY, gateway.key))
 
 
 def class_key(gateway: Gateway) -> Key:
@@ -83,6 +107,6 @@ def unserved(settings: Settings, read: Read, gateway: Gateway) -> Problem | None
     if class_ is None:
         return CLASS_NOT_FOUND.at(gateway.key, at, name=name)
     problems = class_problems(read, class_) if is_ours(settings, class_) else ()
-    if problems and not _is_held(settings, problems):
+    if problems and settings.shared_address:
         return CLASS_NOT_ACCEPTED.at(gateway.key, at, name=name, why=problems[0].message)
     return None

@@ -59,7 +59,12 @@ def selector(gateway: Gateway) -> dict[str, str]:
 
 def installation_labels(namespace: str, name: str) -> dict[str, str]:
     """The labels of all that one installation generates: two must not take each other's objects for their own."""
-    return {MANAGER_LABEL: MANAGER, INSTALLATION_LABEL: label_value(f"{namespace}.{name}")}
+    return {MANAGER_LABEL: MANAGER, INSTALLATION_LABEL: installation_label(namespace, name)}
+
+
+def installation_label(namespace: str, name: str) -> str:
+    """Tells one installation from another."""
+    return label_value(f"{namespace}.{name}")
 
 
 def _shortened(written: str, *identity: str) -> str:
