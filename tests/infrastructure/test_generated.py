@@ -23,6 +23,7 @@ from tests.infrastructure.generating import (
 from trilithon.model.tables import OURS
 from trilithon.pipeline import PUBLISHED
 from trilithon.resources.meta import Key
+from trilithon.status.gateway import GATEWAY_STATUS
 from trilithon.status.problems import CLASS_PROBLEMS
 
 KINDS = ["Service", "ServiceAccount", "Secret", "Deployment", "PodDisruptionBudget"]
@@ -92,6 +93,36 @@ def test_a_listener_that_cannot_serve_has_no_port() -> None:
     """Nothing would answer there."""
     world = World(CLASS, gateway(http(80), {"name": "tcp", "port": 9000, "protocol": "TCP"}))
     assert [port["port"] for port in world.manifest("Service")["spec"]["ports"]] == [80]
+
+
+def test_a_port_stays_as_long_as_its_listener() -> None:
+    """A port that goes takes the load balancer's listener and the node port with it; a certificate may come back."""
+    https = {"name": "tls", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "gone"}]}}
+    clash = {**https, "name": "clash", "port": 8080}
+    world = World(CLASS, gateway(http(80), https, http(8080), clash))
+    assert [port["port"] for port in world.manifest("Service")["spec"]["ports"]] == [80, 443, 8080]
+    world.show(gateway(http(80)))
+    assert [port["port"] for port in world.manifest("Service")["spec"]["ports"]] == [80]
+
+
+def test_nothing_is_generated_anew_where_no_listener_serves() -> None:
+    """What is there keeps its ports; only a listener that is gone, beside one that serves, takes its port along."""
+    https = {"name": "tls", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "gone"}]}}
+    world = World(CLASS, gateway(https))
+    assert world.row is not None
+    assert world.row.is_held
+
+
+def test_the_port_at_which_pods_tell_of_themselves_is_taken() -> None:
+    """ListenerReasonPortUnavailable. Elsewhere it is a port like any other."""
+    world = World(CLASS, gateway(http(80), http(19003)))
+    assert [port["port"] for port in world.manifest("Service")["spec"]["ports"]] == [80]
+    status = world.engine.row(GATEWAY_STATUS, GATEWAY)
+    assert status is not None
+    reasons = [next(each for each in of.conditions if each.type == "Accepted").reason for of in status.listeners]
+    assert reasons == ["Accepted", "PortUnavailable"]
+    alone = World(CLASS, gateway(http(19003)), settings=msgspec.structs.replace(SETTINGS, installation=None))
+    assert alone.condition("Accepted").reason == "Accepted"
 
 
 def test_pods_have_no_rights() -> None:

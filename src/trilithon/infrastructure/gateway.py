@@ -7,7 +7,8 @@ from trilithon.infrastructure.manifest import Plan
 from trilithon.infrastructure.pods import identity, workload
 from trilithon.infrastructure.service import services
 from trilithon.model.infrastructure import Infrastructure
-from trilithon.model.listener import Listeners
+from trilithon.model.listener import Listener, Listeners
+from trilithon.model.problem import condition_of, reason_of
 from trilithon.model.settings import Settings
 from trilithon.model.tables import CLASSES, LISTENERS
 from trilithon.resources.gateways import Gateway
@@ -40,6 +41,18 @@ def infrastructure_of(settings: Settings, read: Read, gateway: Gateway) -> Infra
 
 
 def _ports(listeners: Listeners) -> tuple[tuple[int, str], ...]:
-    """Ports of listeners that serve, in order; none where the class or the Gateway as a whole is refused."""
-    serving = [listener for listener in listeners.items if listener.serves]
-    return tuple(sorted({(each.port, "UDP" if each.protocol == "UDP" else "TCP") for each in serving}))
+    """The ports of a Gateway, in order; none where no listener serves, or the Gateway as a whole is refused.
+
+    Beside listeners that serve are those that may serve again: a port that a Service loses costs the load balancer's
+    listener and the node port, which nobody gets back.
+    """
+    if not any(listener.serves for listener in listeners.items):
+        return ()
+    possible = [listener for listener in listeners.items if _has_port(listener)]
+    return tuple(sorted({(each.port, "UDP" if each.protocol == "UDP" else "TCP") for each in possible}))
+
+
+def _has_port(listener: Listener) -> bool:
+    """Whether the listener could have its port, whatever else is wrong with it."""
+    reasons = {reason_of(problem) for problem in listener.problems if condition_of(problem) == "Accepted"}
+    return not reasons & {"UnsupportedProtocol", "PortUnavailable"}

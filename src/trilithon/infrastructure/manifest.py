@@ -35,7 +35,7 @@ GENERATED_KINDS = (SERVICE, SERVICE_ACCOUNT, SECRET, DEPLOYMENT, DISRUPTION_BUDG
 
 
 class Plan(Struct, frozen=True):
-    """What the objects of one Gateway depend on; ``ports`` are those of listeners that serve, with their protocols."""
+    """What the objects of one Gateway depend on; ``ports`` are those of its listeners, with their protocols."""
 
     gateway: Gateway
     installation: Installation

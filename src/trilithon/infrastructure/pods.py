@@ -17,10 +17,10 @@ from trilithon.infrastructure.manifest import (
     generated,
 )
 from trilithon.model.infrastructure import Generated
+from trilithon.model.settings import READY_PORT
 from trilithon.resources.parameters import Amounts, Autoscaling, EnvoyParameters, Resources
 from trilithon.translate.generated_names import selector
 
-READY_PORT = 19003
 IDENTITY_FOLDER = "/etc/trilithon/identity"
 RUN_FOLDER = "/run/trilithon"
 IDENTITY_TYPE = "trilithon.dev/xds-identity"

@@ -287,6 +287,13 @@ PORT_TOO_HIGH = Mistake(
     "port {port} plus the port offset {offset} is {bound}, and 65535 is the highest port",
     "use a smaller port offset",
 )
+PORT_RESERVED = Mistake(
+    "PortReserved",
+    "Accepted",
+    "PortUnavailable",
+    "at port {port} the pods of a Gateway tell whether they are ready",
+    "use another port",
+)
 PORT_NOT_BOUND = Mistake(
     "PortNotBound",
     "Accepted",

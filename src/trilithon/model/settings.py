@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 CONTROLLER_NAME = "trilithon.dev/gateway-controller"
+# Where the pods of a Gateway tell whether they are ready.
+READY_PORT = 19003
 
 
 class Installation(Struct, frozen=True):

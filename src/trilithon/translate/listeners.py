@@ -11,7 +11,7 @@ from trilithon.model import gateway_mistakes as mistakes
 from trilithon.model.listener import Listener, ListenerKey, Listeners
 from trilithon.model.mistake import FIELD_UNSUPPORTED
 from trilithon.model.problem import condition_of
-from trilithon.model.settings import Settings
+from trilithon.model.settings import READY_PORT, Settings
 from trilithon.model.tables import CERTIFICATES
 from trilithon.resources.gateways import Gateway, GatewayListener
 from trilithon.resources.meta import GATEWAY_GROUP, Key, SecretObjectReference
@@ -107,6 +107,8 @@ def _port_problems(settings: Settings, key: Key, spec: GatewayListener, path: st
     bound = settings.bound_port(spec.port)
     if not 0 < bound <= HIGHEST_PORT:
         yield mistakes.PORT_TOO_HIGH.at(key, f"{path}.port", port=spec.port, offset=settings.port_offset, bound=bound)
+    elif settings.installation is not None and bound == READY_PORT:
+        yield mistakes.PORT_RESERVED.at(key, f"{path}.port", port=spec.port)
 
 
 def _namespace_problems(key: Key, spec: GatewayListener, path: str) -> Iterable[Problem]:
