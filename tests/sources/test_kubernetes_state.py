@@ -32,16 +32,21 @@ class World:
     def __init__(self, scope: tuple[str, ...], *, is_selective: bool) -> None:
         self.scope = scope
         self.is_selective = is_selective
-        self.state = ClusterState(lambda _key, _stored: None, self.asked_for, scope, is_selective=is_selective)
+        self.state = ClusterState(
+            lambda _key, _stored: None, self.asked_for, self.let_go, scope, is_selective=is_selective
+        )
         self.objects: dict[Key, Any] = {}
         self.asked: list[Key] = []
         self.settled: set[Key] = set()
         self.told: dict[Key, Any] = {}
         self.now = 0.0
 
-    def asked_for(self, key: Key) -> None:
+    def asked_for(self, key: Key, _line: str) -> None:
         self.asked.append(key)
         self.settled.discard(key)
+
+    def let_go(self, key: Key) -> None:
+        assert not self.state.is_named(key)
 
     def counts(self, namespace: str) -> bool:
         is_known = Key("Namespace", "", namespace) in self.objects or not self.is_selective

@@ -64,7 +64,9 @@ class KubernetesSource:
         self._discovery = Discovery(transport)
         self._wake = asyncio.Event()
         self._troubles = Troubles(on_trouble)
-        self._state = ClusterState(on_stored, self._read, scope.namespaces, is_selective=bool(scope.namespace_selector))
+        self._state = ClusterState(
+            on_stored, self._read, self._let_go, scope.namespaces, is_selective=bool(scope.namespace_selector)
+        )
         self._reads = NamedReads(transport, self, self._state.is_named)
         self._definitions = Definitions(self._state)
         self._views = Views(tuple(map(self._view, watched(scope))), self._definitions)
@@ -117,8 +119,12 @@ class KubernetesSource:
 
     # Secrets and ConfigMaps
 
-    def _read(self, key: Key) -> None:
-        self._reads.read(key)
+    def _read(self, key: Key, line: str) -> None:
+        self._reads.read(key, line)
+
+    def _let_go(self, key: Key) -> None:
+        self._reads.let_go(key)
+        self._troubles.say(key, ())
 
     def was_read(self, key: Key, written: bytes | None) -> None:
         """A named object as it is; None where there is none."""

@@ -16,8 +16,9 @@ from trilithon.kube.objects import ObjectHead, ObjectPath
 from trilithon.kube.transport import Request, Transport
 from trilithon.resources.meta import Key
 from trilithon.sources.kubernetes_kinds import NAMED
+from trilithon.sources.kubernetes_turns import Turns
 
-# At once; whoever names hundreds of Secrets does not crowd out anybody else.
+# At once, and the namespaces take turns: whoever names thousands of Secrets does not crowd out anybody else.
 CONCURRENCY = 16
 
 _HEAD = msgspec.json.Decoder(ObjectHead)
@@ -33,91 +34,128 @@ class Reader(Protocol):
         """It is not known whether the object exists. It will be tried again."""
 
 
+class _Reading:
+    """An object that is to be read: it waits for its turn, is under way, or pauses after a failure."""
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+        self.is_under_way = False
+        # The resource version that a reading under way must bring at least.
+        self.needed = -inf
+        self.backoff = Backoff(random.Random())  # noqa: S311 - nothing secret is drawn
+        self.pause: asyncio.TimerHandle | None = None
+
+
 class NamedReads:
-    """The readings under way, one for each key."""
+    """The readings to do and under way, one for each key."""
 
     def __init__(self, transport: Transport, reader: Reader, is_wanted: Callable[[Key], bool]) -> None:
         self._transport = transport
         self._reader = reader
         self._is_wanted = is_wanted
-        self._slots = asyncio.Semaphore(CONCURRENCY)
-        self._reading: dict[Key, asyncio.Task[None]] = {}
-        # The resource version that was read last, and the one that a reading under way must bring at least.
+        self._readings: dict[Key, _Reading] = {}
+        self._turns = Turns()
+        # As many as there is work for; each ends when there is none.
+        self._workers: set[asyncio.Task[None]] = set()
+        # The resource version that was read last.
         self._versions: dict[Key, float] = {}
-        self._needed: dict[Key, float] = {}
-        # Those that failed and wait for their next attempt, which a new wish to read brings forward.
-        self._pausing: dict[Key, asyncio.Event] = {}
 
-    def read(self, key: Key) -> None:
-        """Read it; what a reading under way brings may be older than this, and does not count."""
-        self._require(key, inf)
+    def read(self, key: Key, line: str) -> None:
+        """Read it when it is the line's turn; what a reading under way brings may be older, and does not count."""
+        self._require(key, inf, line)
 
     def changed(self, key: Key, version: str) -> None:
         """It has this resource version now: read it, unless that was read already."""
         needed = int(version) if version.isdecimal() else inf
         if self._versions.get(key, -inf) < needed:
-            self._require(key, needed)
+            self._require(key, needed, key.namespace)
 
     def gone(self, key: Key) -> None:
         """It was deleted: what a reading under way brings does not count."""
         self._versions.pop(key, None)
-        if key in self._reading:
-            self._needed[key] = inf
+        if key in self._readings:
+            self._readings[key].needed = inf
 
-    def _require(self, key: Key, needed: float) -> None:
-        if key in self._reading:
-            self._needed[key] = max(needed, self._needed.get(key, -inf))
-            if key in self._pausing:
-                self._pausing[key].set()
-        else:
-            self._reading[key] = asyncio.create_task(self._read(key), name=f"read {key}")
+    def let_go(self, key: Key) -> None:
+        """Nobody names it any more."""
+        self._versions.pop(key, None)
+        reading = self._readings.get(key)
+        if reading is not None and reading.pause is not None:
+            # Otherwise the worker finds that it is not wanted.
+            reading.pause.cancel()
+            del self._readings[key]
 
     async def close(self) -> None:
         """End all readings."""
-        tasks = tuple(self._reading.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for reading in self._readings.values():
+            if reading.pause is not None:
+                reading.pause.cancel()
+        self._readings, self._turns = {}, Turns()
+        workers = tuple(self._workers)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _read(self, key: Key) -> None:
-        found: bytes | None = None
-        try:
-            found = await self._latest(key)
-        finally:
-            # From here on there is no waiting, so that no wish to read again can be lost.
-            del self._reading[key]
-            self._needed.pop(key, None)
-        self._versions[key] = _version(found)
-        self._reader.was_read(key, found)
+    def _require(self, key: Key, needed: float, line: str) -> None:
+        reading = self._readings.get(key)
+        if reading is None:
+            self._readings[key] = reading = _Reading(line)
+            self._queue(key, reading)
+        elif reading.is_under_way:
+            reading.needed = max(needed, reading.needed)
+        elif reading.pause is not None:
+            # A new wish brings the next attempt forward.
+            reading.pause.cancel()
+            self._queue(key, reading)
 
-    async def _latest(self, key: Key) -> bytes | None:
-        """The object as it is, and not older than what was said of it meanwhile; None where there is none."""
-        backoff = Backoff(random.Random())  # noqa: S311 - nothing secret is drawn
-        path = ObjectPath(NAMED[key.kind], key.name, key.namespace).path()
-        while self._is_wanted(key):
-            self._needed.pop(key, None)
+    def _queue(self, key: Key, reading: _Reading) -> None:
+        reading.pause = None
+        self._turns.put(reading.line, key)
+        if len(self._workers) < CONCURRENCY:
+            worker = asyncio.create_task(self._work(), name="read what is named")
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+
+    async def _work(self) -> None:
+        while (key := self._turns.take()) is not None:
+            reading = self._readings.get(key)
+            if reading is None or reading.is_under_way:
+                continue
+            reading.is_under_way, reading.needed = True, -inf
             try:
-                async with self._slots:
-                    found: bytes | None = await self._transport.fetch(Request(path=path))
+                await self._attempt(key, reading)
+            except Exception as error:  # noqa: BLE001 - a mistake of ours must not end the reading of everything else
+                self._failed(key, reading, f"internal error ({type(error).__name__})")
+            finally:
+                reading.is_under_way = False
+
+    async def _attempt(self, key: Key, reading: _Reading) -> None:
+        found: bytes | None = None
+        if self._is_wanted(key):
+            try:
+                found = await self._transport.fetch(
+                    Request(path=ObjectPath(NAMED[key.kind], key.name, key.namespace).path())
+                )
             except KubeError as error:
                 if not (isinstance(error, ApiError) and error.status == 404):
-                    self._reader.was_not_read(key, str(error))
-                    await self._pause(key, backoff.failed(error.retry_after if isinstance(error, ApiError) else None))
-                    continue
-                found = None
-            if key not in self._needed or _version(found) >= self._needed[key]:
-                return found
-        return None
+                    asked = error.retry_after if isinstance(error, ApiError) else None
+                    self._failed(key, reading, str(error), asked)
+                    return
+            if _version(found) < reading.needed:
+                # It has changed meanwhile.
+                self._queue(key, reading)
+                return
+        # From here on there is no waiting, so that no wish to read again can be lost.
+        del self._readings[key]
+        if self._is_wanted(key):
+            self._versions[key] = _version(found)
+        self._reader.was_read(key, found)
 
-    async def _pause(self, key: Key, seconds: float) -> None:
-        self._pausing[key] = asyncio.Event()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._pausing[key].wait()
-        except TimeoutError:
-            return
-        finally:
-            del self._pausing[key]
+    def _failed(self, key: Key, reading: _Reading, reason: str, asked: float | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self._readings[key] = reading
+        reading.pause = loop.call_later(reading.backoff.failed(asked), self._queue, key, reading)
+        self._reader.was_not_read(key, reason)
 
 
 def _version(written: bytes | None) -> float:

@@ -19,6 +19,8 @@ from trilithon.sources.holdoff import Holdoff
 from trilithon.sources.kubernetes_named import Held, Named, Waiting
 
 OnStored = Callable[[Key, Stored | None], None]
+# A key, and the namespace on whose account it is read.
+Read = Callable[[Key, str], None]
 _NOTHING: Mapping[str, ApiVersion | None] = {}
 
 
@@ -39,19 +41,21 @@ class ClusterState:
 
     Only objects of ``namespaces`` count (all, if there are none), and with ``is_selective`` only those of namespaces
     that are known: they come and go with their namespace. ``read`` is called with each Secret or ConfigMap
-    that is to be read.
+    that is to be read, ``let_go`` with each that nobody names any more.
     """
 
     def __init__(
         self,
         on_stored: OnStored,
-        read: Callable[[Key], None],
+        read: Read,
+        let_go: Callable[[Key], None],
         namespaces: Iterable[str] = (),
         *,
         is_selective: bool = False,
     ) -> None:
         self._on_stored = on_stored
         self._read = read
+        self._let_go = let_go
         self._namespaces = frozenset(namespaces)
         self._is_selective = is_selective
         self._rows: dict[Key, Any] = {}
@@ -75,7 +79,7 @@ class ClusterState:
     def read_again(self) -> None:
         """Have everything read that is named: earlier readings may have been given up."""
         for key in self._named:
-            self._read(key)
+            self._read(key, key.namespace)
 
     @property
     def is_holding(self) -> bool:
@@ -188,7 +192,7 @@ class ClusterState:
         self._held.drop(key)
         keys = self._nameable(row)
         for new in self._named.also_names(key, keys):
-            self._read(new)
+            self._read(new, key.namespace)
         unsettled = self._named.unsettled(keys)
         if unsettled:
             self._held.hold(key, Held(row, keys, set(unsettled), now))
@@ -199,6 +203,7 @@ class ClusterState:
         _, gone = self._named.names(key, keys)
         self._pend(key, row, now)
         for unnamed in gone:
+            self._let_go(unnamed)
             if self._rows.pop(unnamed, None) is not None:
                 self._pend(unnamed, None, now)
 
