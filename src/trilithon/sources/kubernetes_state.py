@@ -16,6 +16,7 @@ from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
 from trilithon.resources.references import NAMED_KINDS, named_by
 from trilithon.sources.holdoff import Holdoff
+from trilithon.sources.kubernetes_grouped import Grouped
 from trilithon.sources.kubernetes_named import Held, Named, Waiting
 
 OnStored = Callable[[Key, Stored | None], None]
@@ -60,6 +61,9 @@ class ClusterState:
         self._is_selective = is_selective
         self._rows: dict[Key, Any] = {}
         self._stored: dict[Key, Stored] = {}
+        # What comes and goes with a namespace: the objects in it, and those elsewhere that name what lives there.
+        self._living = Grouped()
+        self._naming = Grouped()
         # Resources that wait for what they name.
         self._held = Waiting()
         self._named = Named()
@@ -101,8 +105,10 @@ class ClusterState:
         before = self._stored.get(key)
         if stored is not None:
             self._stored[key] = stored
+            self._living.add(key.namespace, key)
         else:
             self._stored.pop(key, None)
+            self._left(key)
         if stored != before and self.counts(key.namespace):
             self._on_stored(key, stored)
 
@@ -112,7 +118,7 @@ class ClusterState:
         if self._rows.get(key) == row:
             return
         is_new = key not in self._rows
-        self._rows[key] = row
+        self._put(key, row)
         if self.counts(key.namespace):
             self._tell(key, row, now)
         if is_new and self._is_selective and key.kind == "Namespace":
@@ -125,7 +131,7 @@ class ClusterState:
         # While its namespace still counts.
         if self.counts(key.namespace):
             self._tell(key, None, now)
-        del self._rows[key]
+        self._drop(key)
         if self._is_selective and key.kind == "Namespace":
             self._namespace_changed(key.name, now)
 
@@ -204,7 +210,8 @@ class ClusterState:
         self._pend(key, row, now)
         for unnamed in gone:
             self._let_go(unnamed)
-            if self._rows.pop(unnamed, None) is not None:
+            if unnamed in self._rows:
+                self._drop(unnamed)
                 self._pend(unnamed, None, now)
 
     def _nameable(self, row: Any) -> tuple[Key, ...]:
@@ -223,14 +230,36 @@ class ClusterState:
     def _namespace_changed(self, namespace: str, now: float) -> None:
         """A namespace counts from now on, or does not any more."""
         counts = self.counts(namespace)
-        for key, stored in self._stored.items():
-            if key.namespace == namespace:
-                self._on_stored(key, stored if counts else None)
-        for key, row in list(self._rows.items()):
-            if key.namespace == namespace and key.kind not in NAMED_KINDS:
-                self._tell(key, row if counts else None, now)
-        # Others may name what lives there.
-        for key, row in list(self._rows.items()):
-            names_it = key.namespace != namespace and any(each.namespace == namespace for each in named_by(row))
-            if names_it and self.counts(key.namespace):
-                self._tell(key, row, now)
+        for key in self._living[namespace]:
+            if key in self._stored:
+                self._on_stored(key, self._stored[key] if counts else None)
+            if key in self._rows and key.kind not in NAMED_KINDS:
+                self._tell(key, self._rows[key] if counts else None, now)
+        for key in self._naming[namespace]:
+            if self.counts(key.namespace):
+                self._tell(key, self._rows[key], now)
+
+    def _put(self, key: Key, row: Any) -> None:
+        self._set_naming(key, row)
+        self._rows[key] = row
+        self._living.add(key.namespace, key)
+
+    def _drop(self, key: Key) -> None:
+        self._set_naming(key, None)
+        del self._rows[key]
+        self._left(key)
+
+    def _left(self, key: Key) -> None:
+        if key not in self._rows and key not in self._stored:
+            self._living.discard(key.namespace, key)
+
+    def _set_naming(self, key: Key, row: Any) -> None:
+        for namespace in _others_named(self._rows.get(key)):
+            self._naming.discard(namespace, key)
+        for namespace in _others_named(row):
+            self._naming.add(namespace, key)
+
+
+def _others_named(row: Any) -> frozenset[str]:
+    """The namespaces, besides its own, in which a row names something."""
+    return frozenset(each.namespace for each in named_by(row) if each.namespace != row.key.namespace)
