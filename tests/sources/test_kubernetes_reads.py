@@ -25,6 +25,7 @@ class Api(Transport):
     def __init__(self) -> None:
         super().__init__(Config(server="http://nowhere.test", credentials=FixedCredentials(Credential())))
         self.asked: list[str] = []
+        self.was_asked = asyncio.Event()
         self.version = 1
         self.at_once = self.most = 0
         self.refuses = False
@@ -33,6 +34,7 @@ class Api(Transport):
 
     async def fetch(self, request: Request) -> bytes:
         self.asked.append(request.path)
+        self.was_asked.set()
         version = self.version
         self.at_once += 1
         self.most = max(self.most, self.at_once)
@@ -116,8 +118,7 @@ async def test_what_changes_while_it_is_read_is_read_again() -> None:
     reads = NamedReads(api, heard, lambda _key: True)
     api.goes_on.clear()
     reads.read(MINE, "mine")
-    while not api.asked:
-        await asyncio.sleep(0)
+    await api.was_asked.wait()
     api.version = 2
     reads.changed(MINE, "2")
     api.goes_on.set()
@@ -148,9 +149,8 @@ async def test_what_failed_and_was_let_go_is_not_tried_again() -> None:
     await heard.of(MINE)
     wanted.clear()
     reads.let_go(MINE)
+    api.was_asked.clear()
     with pytest.raises(TimeoutError):
         # Longer than the first pause.
-        async with asyncio.timeout(FIRST_SECONDS + 0.1):
-            while len(api.asked) == 1:
-                await asyncio.sleep(0.05)
+        await asyncio.wait_for(api.was_asked.wait(), FIRST_SECONDS + 0.1)
     await reads.close()
