@@ -16,6 +16,7 @@ from trilithon.model.infrastructure import Applied, Generated, Infrastructure, U
 from trilithon.model.settings import CONTROLLER_NAME, Installation
 from trilithon.resources.meta import Key
 from trilithon.sinks.generated_objects import (
+    DIGEST_ANNOTATION,
     FIELD_MANAGER,
     GATEWAY,
     GATEWAY_CLASS,
@@ -28,13 +29,12 @@ from trilithon.sinks.generated_objects import (
     existing_of,
     handover_of,
     is_as_generated,
-    is_labelled,
     leaves_number_open,
     unwanted,
 )
 from trilithon.sinks.inventory import Inventory
 from trilithon.sinks.repairs import Repairs
-from trilithon.translate.generated_names import installation_labels
+from trilithon.translate.generated_names import INSTALLATION_LABEL, installation_labels
 
 CONFLICT, NOT_FOUND = 409, 404
 # The API server will not take this however often it is told; something else has to change first.
@@ -96,30 +96,52 @@ class _GatewayGone(Exception):
     """The Gateway does not exist any more, or is being deleted."""
 
 
+class NotLeading(Exception):
+    """Another replica may write by now."""
+
+
+class _Made(Struct, frozen=True):
+    """What was applied last to an object, by its digest, and the uid of the Gateway for which."""
+
+    owner: str
+    digest: str
+
+
+def while_leading(client: Client, leads: Callable[[], bool]) -> Callable[[], Client]:
+    """Gives a client for one request, or raises NotLeading."""
+
+    def api() -> Client:
+        if not leads():
+            raise NotLeading
+        return client
+
+    return api
+
+
 class Application:
-    """Applies and withdraws. ``clock`` gives seconds."""
+    """Applies and withdraws. ``api`` gives a client for one request; ``clock`` gives seconds."""
 
     def __init__(
         self,
-        client: Client,
+        api: Callable[[], Client],
         identities: Identity,
         inventory: Inventory,
         repairs: Repairs,
         territory: Territory,
         clock: Callable[[], float],
     ) -> None:
-        self._client = client
+        self._api = api
         self._identities = identities
         self._inventory = inventory
         self._repairs = repairs
         self._labels = territory.labels
         self._controller_name = territory.controller_name
         self._clock = clock
-        # What was applied last, to tell a repair from news.
-        self._applied: dict[ObjectPath, str] = {}
+        # To tell a repair from news.
+        self._made: dict[Key, dict[ObjectPath, _Made]] = {}
 
     async def apply(self, infrastructure: Infrastructure, is_listed: Callable[[ObjectPath], bool]) -> Outcome:
-        """Make everything as it is to be that is not. Raises KubeError.
+        """Make everything as it is to be that is not. Raises KubeError and NotLeading.
 
         An object whose kind was not listed yet is left for later: it may be there.
         """
@@ -133,13 +155,15 @@ class Application:
         except _GatewayGone:
             # The garbage collector takes care of everything.
             attempt.unapplied.clear()
+            self.forget(infrastructure.gateway)
         applied = Applied(infrastructure.gateway, tuple(attempt.unapplied))
         return Outcome(applied, attempt.has_written, attempt.again_at)
 
     async def withdraw(self, gateway: Key) -> None:
-        """Delete what this installation generated for a Gateway that another controller serves now. Raises KubeError.
+        """Delete what this installation generated for a Gateway that another controller serves now.
 
-        Asked for without need it does nothing: it deletes only where the Gateway says so itself, by its class.
+        Raises KubeError and NotLeading. Asked for without need it does nothing: it deletes only where the Gateway says
+        so itself, by its class.
         """
         if not self._inventory.of(gateway):
             return
@@ -150,11 +174,16 @@ class Application:
         except _GatewayGone:
             return
 
+    def forget(self, gateway: Key) -> None:
+        """The Gateway is gone, or another's: one of that name that comes later has nothing to do with it."""
+        for path in self._made.pop(gateway, {}):
+            self._repairs.forget(path)
+
     async def _is_of_another(self, gateway: Key) -> bool:
         found = await self._stored(gateway)
         class_path = ObjectPath(GATEWAY_CLASS, found["spec"]["gatewayClassName"])
         try:
-            class_ = msgspec.json.decode(await self._client.read(class_path))
+            class_ = msgspec.json.decode(await self._api().read(class_path))
         except ApiError as error:
             if error.status == NOT_FOUND:
                 return False
@@ -168,15 +197,16 @@ class Application:
         data = await self._data(attempt.gateway, generated, existing)
         if existing is not None and is_as_generated(existing, generated) and not data.is_new:
             self._inventory.put(compared(existing, generated))
-            self._applied[generated.path] = existing.digest
+            self._note(attempt.gateway, existing)
             return
-        # What is as we made it last was changed by others, and is not fought over.
-        is_repair = self._applied.get(generated.path) == digest_of(generated)
         not_before = self._repairs.not_before(generated.path)
-        if is_repair and self._clock() < not_before:
+        if self._clock() < not_before and await self._is_repair(attempt, generated, existing):
             attempt.again(not_before)
             return
         owner = await self._owner(attempt)
+        is_repair = await self._is_repair(attempt, generated, existing)
+        if not is_repair:
+            self._repairs.forget(generated.path)
         if existing is not None and existing.owner != owner:
             self._in_the_way(attempt, existing, owner)
             return
@@ -184,15 +214,31 @@ class Application:
         try:
             if uid and leaves_number_open(generated):
                 await self._hand_over_number(generated.path)
-            answer = await self._client.apply(generated.path, body(generated, owner, data.entries, uid), FIELD_MANAGER)
+            answer = await self._api().apply(generated.path, body(generated, owner, data.entries, uid), FIELD_MANAGER)
         except ApiError as error:
             await self._refused(attempt, generated, owner, error)
             return
         attempt.has_written = True
         if is_repair:
             self._repairs.made(generated.path, self._clock())
-        self._applied[generated.path] = digest_of(generated)
-        self._inventory.put(compared(existing_of(generated.path.kind, answer), generated))
+        made = compared(existing_of(generated.path.kind, answer), generated)
+        self._inventory.put(made)
+        self._note(attempt.gateway, made)
+
+    def _note(self, gateway: Key, existing: Existing) -> None:
+        owner = existing.owner.uid if existing.owner is not None else ""
+        self._made.setdefault(gateway, {})[existing.path] = _Made(owner, existing.digest)
+
+    async def _is_repair(self, attempt: _Attempt, generated: Generated, existing: Existing | None) -> bool:
+        """Whether an object was as we want it for this very Gateway: others have changed it since, and are not fought.
+
+        One of that name before does not count, nor does what is wanted now and was not then.
+        """
+        made = self._made.get(attempt.gateway, {}).get(generated.path)
+        if made is None or made.digest != digest_of(generated):
+            return False
+        owner = existing.owner if existing is not None else None
+        return made.owner == (owner or await self._owner(attempt)).uid
 
     def _has_needs(self, infrastructure: Infrastructure, generated: Generated) -> bool:
         """Whether everything is there that an object needs: pods must not run with another's account or Secret."""
@@ -221,7 +267,7 @@ class Application:
     async def _stored(self, gateway: Key) -> dict[str, Any]:
         """The Gateway as it is now. Raises _GatewayGone."""
         try:
-            answer = await self._client.read(ObjectPath(GATEWAY, gateway.name, gateway.namespace))
+            answer = await self._api().read(ObjectPath(GATEWAY, gateway.name, gateway.namespace))
         except ApiError as error:
             if error.status == NOT_FOUND:
                 raise _GatewayGone from None
@@ -236,9 +282,9 @@ class Application:
 
         A field that nobody sets any more falls back to its default, which would be one pod.
         """
-        handover = handover_of(await self._client.read(path))
+        handover = handover_of(await self._api().read(path))
         if handover is not None:
-            await self._client.apply(path, handover, HANDOVER_MANAGER)
+            await self._api().apply(path, handover, HANDOVER_MANAGER)
 
     async def _refused(self, attempt: _Attempt, generated: Generated, owner: Owner, error: ApiError) -> None:
         path = generated.path
@@ -253,15 +299,16 @@ class Application:
             raise error
 
     async def _look(self, attempt: _Attempt, path: ObjectPath, owner: Owner) -> None:
-        """Something has the name. If it is ours, the watch has not told yet."""
+        """Something has the name. If it is ours, the watch has not told yet, or labels by which it selects are gone."""
         try:
-            existing = existing_of(path.kind, await self._client.read(path))
+            existing = existing_of(path.kind, await self._api().read(path))
         except ApiError as error:
             if error.status != NOT_FOUND:
                 raise
+            self._inventory.remove(path)
             attempt.again(self._clock() + LEFTOVER_SECONDS)
             return
-        if is_labelled(existing, self._labels) and existing.owner == owner:
+        if existing.owner == owner and not self._doubt(existing):
             self._inventory.put(existing)
             attempt.again(self._clock())
             return
@@ -269,13 +316,25 @@ class Application:
 
     def _in_the_way(self, attempt: _Attempt, existing: Existing, owner: Owner) -> None:
         """An object that is not this Gateway's has a name that it needs."""
-        if existing.owner is not None and existing.owner.gateway == owner.gateway:
+        if existing.owner is not None and existing.owner.gateway == owner.gateway and existing.owner != owner:
             # A Gateway of that name was there before, and what it owned is being collected.
             attempt.again(self._clock() + LEFTOVER_SECONDS)
             return
-        why = f"it belongs to {existing.owner.gateway}" if existing.owner is not None else "Trilithon did not make it"
+        if existing.owner is None:
+            why = "no Gateway controls it"
+        elif existing.owner != owner:
+            why = f"it belongs to {existing.owner.gateway}"
+        else:
+            why = self._doubt(existing)
         attempt.unapplied.append(Unapplied(str(existing.path), "foreign", why))
         attempt.again(self._clock() + BLOCKED_SECONDS)
+
+    def _doubt(self, existing: Existing) -> str:
+        """Why an object that a Gateway controls may not be ours all the same, in words; "" if it certainly is."""
+        installation = dict(existing.labels).get(INSTALLATION_LABEL)
+        if installation not in (None, self._labels[INSTALLATION_LABEL]):
+            return f"it is of another installation, {installation}, by its label {INSTALLATION_LABEL}"
+        return "" if existing.digest else f"it lacks the annotation {DIGEST_ANNOTATION}"
 
     async def _remove_unwanted(self, attempt: _Attempt, wanted: tuple[Generated, ...]) -> None:
         paths = {each.path for each in wanted}
@@ -285,12 +344,12 @@ class Application:
         owner = await self._owner(attempt)
         for existing in unwanted(mine, owner, wanted):
             try:
-                await self._client.delete(existing.path, {"preconditions": {"uid": existing.uid}})
+                await self._api().delete(existing.path, {"preconditions": {"uid": existing.uid}})
             except ApiError as error:
                 if error.status not in (NOT_FOUND, CONFLICT):
                     raise
             attempt.has_written = True
-            self._applied.pop(existing.path, None)
+            self._made.get(attempt.gateway, {}).pop(existing.path, None)
             self._repairs.forget(existing.path)
 
 

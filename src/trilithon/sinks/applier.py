@@ -25,7 +25,7 @@ from trilithon.kube.watch_state import Selection
 from trilithon.model.infrastructure import Applied, Infrastructure
 from trilithon.resources.meta import Key
 from trilithon.sinks.agenda import Agenda
-from trilithon.sinks.application import Application, Identity, Territory
+from trilithon.sinks.application import Application, Identity, NotLeading, Territory, while_leading
 from trilithon.sinks.generated_objects import Existing, compared, existing_of
 from trilithon.sinks.inventory import Inventory
 from trilithon.sinks.repairs import Repairs
@@ -72,9 +72,11 @@ class Applier:
         self._backoffs: dict[Key, Backoff] = {}
         self._said: dict[Key, Applied] = {}
         self._troubles: dict[object, str] = {}
-        self._application = Application(
-            client, identities, self._inventory, Repairs(self._dice), territory, self._clock
-        )
+        # One attempt: before another, leading and the object may have changed. Slots of our own: others do not wait.
+        once = Client(client.transport, CONCURRENT_GATEWAYS, attempts=1)
+        repairs = Repairs(self._dice)
+        api = while_leading(once, leads)
+        self._application = Application(api, identities, self._inventory, repairs, territory, self._clock)
 
     # What happens
 
@@ -145,7 +147,7 @@ class Applier:
 
     def _noted(self, existing: Existing) -> None:
         if existing.owner is None:
-            self._inventory.remove(existing.path)
+            self._gone(existing.path)
             return
         gateway = existing.owner.gateway
         infrastructure = self._wanted.get(gateway)
@@ -172,6 +174,9 @@ class Applier:
             rest_until = None
             try:
                 rest_until = await self._apply(gateway)
+            except NotLeading:
+                # Whoever leads next looks at everything.
+                continue
             except KubeError as error:
                 self._failed(gateway, str(error), error.retry_after if isinstance(error, ApiError) else None)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one Gateway, the others go on
@@ -204,6 +209,7 @@ class Applier:
         infrastructure = self._wanted.get(gateway)
         if infrastructure is None:
             await self._application.withdraw(gateway)
+            self._application.forget(gateway)
             self._say(gateway, None)
             outcome = None
         else:

@@ -1,7 +1,7 @@
 """Compare generated objects with what an API server holds, and write them as it takes them; no IO.
 
-An object is ours if it has the labels of this installation and the Gateway owns it. Every other object of that name is
-somebody else's, whatever else it looks like.
+An object is ours if the Gateway controls it, it says what was applied, and it is not of another installation. Every
+other object of that name is somebody else's, whatever else it looks like.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NEVER_A_VERSION = "1"
 
 
 class Owner(Struct, frozen=True, gc=False):
-    """The Gateway that owns objects."""
+    """The Gateway that owns objects, as their controller."""
 
     gateway: Key
     uid: str
@@ -101,7 +101,7 @@ def existing_of(kind: ApiKind, written: Raw | bytes) -> Existing:
 def _owner(metadata: Mapping[str, Any]) -> Owner | None:
     for reference in metadata.get("ownerReferences") or ():
         group = reference["apiVersion"].rpartition("/")[0]
-        if (group, reference["kind"]) == (GATEWAY.group, GATEWAY.kind):
+        if reference.get("controller") and (group, reference["kind"]) == (GATEWAY.group, GATEWAY.kind):
             return Owner(Key(GATEWAY.kind, metadata.get("namespace", ""), reference["name"]), reference["uid"])
     return None
 
@@ -166,12 +166,6 @@ def body(generated: Generated, owner: Owner, data: Mapping[str, bytes] | None, u
     if data is not None:
         manifest["data"] = {name: base64.b64encode(value).decode() for name, value in data.items()}
     return manifest
-
-
-def is_labelled(existing: Existing, labels: Mapping[str, str]) -> bool:
-    """Whether the object has all of these labels."""
-    has = dict(existing.labels)
-    return all(has.get(name) == value for name, value in labels.items())
 
 
 def unwanted(mine: Sequence[Existing], owner: Owner, wanted: Sequence[Generated]) -> list[Existing]:
