@@ -36,13 +36,21 @@ STRIDE = 37
 API_SERVER = ("kube-apiserver", "etcd")
 
 
-class Plan(Struct, frozen=True):
-    """How often each sort of change is made, and how long a contender is watched at rest (0: not)."""
+# However long they take.
+LEAST_CHANGES = 6
 
-    edits: int = 30
+
+class Plan(Struct, frozen=True):
+    """How often each sort of change is made, and how long a contender is watched at rest (0: not).
+
+    A sort of change for which ``change_seconds`` are over is not made more often.
+    """
+
+    edits: int = 40
     adds: int = 15
     moves: int = 15
-    costed: int = 4
+    costed: int = 3
+    change_seconds: float = 25.0
     idle_seconds: float = 60.0
 
 
@@ -102,7 +110,7 @@ def measure(site: Site, plan: Plan) -> Figures:
     with _load(site) as load:
         created = _created(site)
         say(f"{label}: served {created.served:.2f} s, statuses {created.statuses:.2f} s after the last of them")
-        changes = _Changes(site)
+        changes = _Changes(site, plan.change_seconds)
         edit, add, move = (
             changes.edits(plan.edits),
             changes.adds(plan.adds),
@@ -193,8 +201,9 @@ def _all_served(site: Site, client: Client) -> float:
 class _Changes:
     """Makes changes one at a time; nothing that is asked of a route that there was may fail."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, seconds: float) -> None:
         self._site = site
+        self._seconds = seconds
         self._connection = Connection(site.cluster)
         self._client = site.client()
         self._pauses = random.Random(7)
@@ -204,15 +213,22 @@ class _Changes:
 
     def edits(self, count: int) -> Times:
         """Routes sent to another Service."""
-        return times([self._changed(self._site.begin_edit) for _ in range(count)])
+        return self._times(count, partial(self._changed, self._site.begin_edit))
 
     def moves(self, count: int) -> Times:
         """Services whose endpoint is another."""
-        return times([self._changed(self._site.begin_move) for _ in range(count)])
+        return self._times(count, partial(self._changed, self._site.begin_move))
 
     def adds(self, count: int) -> Times:
         """New routes; that nobody answers before they are there is no failure."""
-        return times([self._added() for _ in range(count)])
+        return self._times(count, self._added)
+
+    def _times(self, count: int, make: Callable[[], float]) -> Times:
+        taken: list[float] = []
+        ends = time.perf_counter() + self._seconds
+        while len(taken) < count and (len(taken) < LEAST_CHANGES or time.perf_counter() < ends):
+            taken.append(make())
+        return times(taken)
 
     def _changed(self, begin: Callable[[Connection, int], float]) -> float:
         self._rest()
@@ -247,7 +263,7 @@ class _Changes:
 
     def _rest(self) -> None:
         """Changes do not come at even intervals."""
-        time.sleep(self._pauses.uniform(0.2, 0.5))
+        time.sleep(self._pauses.uniform(0.1, 0.3))
 
 
 # Cost
