@@ -52,11 +52,64 @@ def test_every_object_lives_with_the_gateway_and_says_whose_it_is() -> None:
 
 
 def test_labels_and_annotations_of_the_infrastructure_are_on_everything() -> None:
-    """Gateway.spec.infrastructure: 'applied to any resources created in response to this Gateway'; pods included."""
+    """Gateway.spec.infrastructure: 'applied to any resources created in response to this Gateway'; pods included.
+
+    Except the Secret: what an identity's annotations and labels make others do with it is not the Gateway's to say.
+    """
     world = World(CLASS, gateway(infrastructure={"labels": {"team": "a"}, "annotations": {"note": "b"}}))
-    for metadata in (world.pod["metadata"], *(world.manifest(kind)["metadata"] for kind in KINDS)):
+    for metadata in (world.pod["metadata"], *(world.manifest(kind)["metadata"] for kind in KINDS if kind != "Secret")):
         assert metadata["labels"]["team"] == "a"
         assert metadata["annotations"]["note"] == "b"
+    assert not {"team", "note"} & {*labels_of(world, "Secret"), *annotations_of(world, "Secret")}
+
+
+def labels_of(world: World, kind: str) -> dict[str, str]:
+    found: dict[str, str] = world.manifest(kind)["metadata"]["labels"]
+    return found
+
+
+def annotations_of(world: World, kind: str) -> dict[str, str]:
+    found: dict[str, str] = world.manifest(kind)["metadata"]["annotations"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "container.apparmor.security.beta.kubernetes.io/envoy",
+        "cluster-autoscaler.kubernetes.io/safe-to-evict",
+        "kubernetes.io/enforce-mountable-secrets",
+        "seccomp.security.alpha.kubernetes.io/pod",
+        "x.k8s.io/y",
+    ],
+)
+def test_what_kubernetes_reads_of_pods_and_accounts_is_not_the_gateways_to_say(key: str) -> None:
+    """Services need such annotations, for their load balancers."""
+    world = World(CLASS, gateway(infrastructure={"annotations": {key: "unconfined"}}))
+    assert annotations_of(world, "Service")[key] == "unconfined"
+    for metadata in (
+        world.pod["metadata"],
+        *(world.manifest(kind)["metadata"] for kind in ("ServiceAccount", "Secret")),
+    ):
+        assert key not in metadata["annotations"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "eks.amazonaws.com/role-arn",
+        "iam.amazonaws.com/role",
+        "iam.gke.io/gcp-service-account",
+        "azure.workload.identity/client-id",
+    ],
+)
+@pytest.mark.parametrize("where", ["labels", "annotations"])
+def test_no_gateway_gets_the_rights_of_a_cloud_account(key: str, where: str) -> None:
+    """Whoever may create a Gateway must not become another by way of the controller; a warning tells."""
+    plain = World(CLASS, gateway())
+    world = World(CLASS, gateway(infrastructure={where: {key: "admin"}}))
+    assert world.row == plain.row
+    assert [each.code for each in world.problems] == ["InfrastructureKeyReserved"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,11 @@ from trilithon.translate.generated_names import (
     object_name,
     selector,
 )
-from trilithon.translate.infrastructure_keys import infrastructure_annotations, infrastructure_labels
+from trilithon.translate.infrastructure_keys import (
+    infrastructure_annotations,
+    infrastructure_annotations_of_pods,
+    infrastructure_labels,
+)
 
 Json = dict[str, object]
 
@@ -49,18 +53,35 @@ class Plan(Struct, frozen=True):
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels of every object, pods included."""
+        """The labels of every object but the Secret, pods included."""
+        return {**infrastructure_labels(self.gateway), **self.own_labels}
+
+    @property
+    def own_labels(self) -> dict[str, str]:
+        """Those that are ours."""
         return {
-            **infrastructure_labels(self.gateway),
             **installation_labels(self.installation.namespace, self.installation.name),
             CLASS_NAME_LABEL: label_value(self.gateway.spec.gateway_class_name),
             **selector(self.gateway),
         }
 
     @property
-    def annotations(self) -> dict[str, str]:
-        """The annotations of every object, pods included. The Gateway's name, because a label may have to cut it."""
-        return {**infrastructure_annotations(self.gateway), GATEWAY_ANNOTATION: self.gateway.key.name}
+    def own_annotations(self) -> dict[str, str]:
+        """The annotations that are ours: the Gateway's name, because a label may have to cut it."""
+        return {GATEWAY_ANNOTATION: self.gateway.key.name}
+
+    @property
+    def pod_annotations(self) -> dict[str, str]:
+        """The annotations of pods, and of what they run as."""
+        return {**infrastructure_annotations_of_pods(self.gateway), **self.own_annotations}
+
+    def annotations(self, kind: ApiKind) -> dict[str, str]:
+        """The annotations of an object of this kind."""
+        if kind == SECRET:
+            return self.own_annotations
+        if kind == SERVICE_ACCOUNT:
+            return self.pod_annotations
+        return {**infrastructure_annotations(self.gateway), **self.own_annotations}
 
 
 def generated(
@@ -81,8 +102,8 @@ def generated(
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "labels": plan.labels,
-            "annotations": {**plan.annotations, **(annotations or {})},
+            "labels": plan.own_labels if kind == SECRET else plan.labels,
+            "annotations": {**plan.annotations(kind), **(annotations or {})},
         },
         **content,
     }

@@ -63,7 +63,7 @@ def _deployment(plan: Plan) -> Json:
             "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable},
         },
         "template": {
-            "metadata": {"labels": plan.labels, "annotations": plan.annotations},
+            "metadata": {"labels": plan.labels, "annotations": plan.pod_annotations},
             "spec": _pod(plan),
         },
     }
