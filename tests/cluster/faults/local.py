@@ -37,6 +37,8 @@ class Local:
         self._folder = folder
         self._log = folder / "log"
         self._health = free_port()
+        # Another controller on this node may give its first Gateway the same address.
+        self._port = free_port()
         self._running = Running(str(NODE_ADDRESS), BACKENDS)
         self.names = [f"r-{number:02}" for number in range(ROUTES)]
 
@@ -47,7 +49,7 @@ class Local:
         routes = (route(name, "one", "edge") for name in self.names)
         self.cluster.apply(
             _class(self._namespace),
-            gateway("edge", self._namespace),
+            gateway("edge", self._namespace, self._port),
             *services,
             *routes,
             namespace=self._namespace,
@@ -125,7 +127,7 @@ class Local:
         return found
 
     def _target(self, name: str) -> Target:
-        return Target(self.gateway()["status"]["addresses"][0]["value"], host(name))
+        return Target(self.gateway()["status"]["addresses"][0]["value"], host(name), self._port)
 
     # Changing it.
 

@@ -81,9 +81,8 @@ def test_replicas_that_start_without_an_api_server_wait_for_it(world: World) -> 
         seconds = time.monotonic() - began
     world.cluster.settle()
     assert traffic.verdict() == ""
-    print(
-        f"\nstarted without: {len(traffic.failures)} of {traffic.total} requests failed, converged {seconds:.1f} s after"
-    )
+    print(f"\nstarted without: {len(traffic.failures)} of {traffic.total} requests failed")
+    print(f"converged {seconds:.1f} s after")
 
 
 class Outage:

@@ -67,7 +67,10 @@ ROUTES_REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("fault", "turned", "goes"), zip(ROUTES_REFUSED, ("r-01", "r-02", "r-03"), GOING, strict=True))
+TURNED = ("r-01", "r-02", "r-03")
+
+
+@pytest.mark.parametrize(("fault", "turned", "goes"), [*zip(ROUTES_REFUSED, TURNED, GOING, strict=True)])
 def test_routes_that_cannot_be_read_stay(local: Local, fault: str, turned: str, goes: str) -> None:
     """A route removed meanwhile is as it was; endpoints are followed; then all is made good."""
     with local.traffic(without=GOING) as traffic:
