@@ -11,9 +11,11 @@ from trilithon.resources.problem import Problem
 class Certificate(Struct, frozen=True, gc=False):
     """The projection of a TLS Secret that listeners read: a renewal with the same names is an equal row.
 
-    ``names`` are the DNS names it is good for, lower case, sorted. ``problem`` says why it cannot be used.
+    ``names`` are the DNS names it is good for, lower case, sorted. ``problem`` says why it cannot be used. One that is
+    not ``is_known`` may be good for any: Envoys may have it from before.
     """
 
     secret: Key
     names: tuple[str, ...]
     problem: Problem | None = None
+    is_known: bool = True

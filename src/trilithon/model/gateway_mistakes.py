@@ -244,6 +244,14 @@ CERTIFICATE_NOT_FOUND = Mistake(
     "InvalidCertificateRef",
     "Secret {secret} not found",
 )
+CERTIFICATE_UNKNOWN = Mistake(
+    "CertificateUnknown",
+    "ResolvedRefs",
+    "InvalidCertificateRef",
+    "Secret {secret} cannot be read now; Envoys that have its certificate serve on with it",
+    "see why in the controller's log: its rights, or the API server",
+    severity="warning",
+)
 CERTIFICATE_INVALID = Mistake(
     "CertificateInvalid",
     "ResolvedRefs",

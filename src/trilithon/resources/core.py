@@ -111,13 +111,17 @@ class Bytes(Struct, frozen=True, gc=False):
 
 
 class Secret(Struct, frozen=True, gc=False):
-    """A Secret; the values are decoded."""
+    """A Secret; the values are decoded.
+
+    One that is not ``is_known`` could not be read yet: nothing is known of it, not even whether it exists.
+    """
 
     key: Key
     generation: int
     created: str
     type: str
     data: tuple[tuple[str, Bytes], ...] = ()
+    is_known: bool = True
 
     def get(self, name: str) -> bytes | None:
         """The bytes under this name, or None."""
@@ -128,12 +132,13 @@ class Secret(Struct, frozen=True, gc=False):
 
 
 class ConfigMap(Struct, frozen=True, gc=False):
-    """A ConfigMap; binary values are not kept."""
+    """A ConfigMap; binary values are not kept. ``is_known`` as of a Secret."""
 
     key: Key
     generation: int
     created: str
     data: tuple[tuple[str, str], ...] = ()
+    is_known: bool = True
 
 
 class Namespace(Struct, frozen=True, gc=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from trilithon.resources.core import ConfigMap, Secret
 from trilithon.resources.gateways import Gateway
 from trilithon.resources.meta import Key, ObjectReference, SecretObjectReference
 
@@ -21,6 +22,13 @@ def named_by(resource: Any) -> tuple[Key, ...]:
     references = (ref for ref in name(resource) if ref.group == "" and ref.kind in NAMED_KINDS)
     own = resource.key.namespace
     return tuple(dict.fromkeys(Key(ref.kind, ref.namespace or own, ref.name) for ref in references))
+
+
+def unknown(key: Key) -> Secret | ConfigMap:
+    """What stands for a Secret or ConfigMap that is named and could not be read yet."""
+    if key.kind == "Secret":
+        return Secret(key, 0, "", "", is_known=False)
+    return ConfigMap(key, 0, "", is_known=False)
 
 
 def _of_gateway(gateway: Gateway) -> Iterator[Reference]:

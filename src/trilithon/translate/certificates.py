@@ -55,6 +55,8 @@ def certificate_of(read: Read, key: Key) -> Certificate | None:
     secret = read.one(SECRETS, key)
     if secret is None:
         return None
+    if not secret.is_known:
+        return Certificate(key, (), is_known=False)
     try:
         return Certificate(key, _names(_checked(secret)))
     except _UnusableError as why:

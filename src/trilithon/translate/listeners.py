@@ -156,6 +156,7 @@ def _certificates(
             problems.append(found)
         elif found not in usable:
             usable.append(found)
+            problems.extend(_unknown(read, gateway, found, f"{path}.tls.certificateRefs[{index}]"))
     if not usable:
         problems.append(mistakes.TLS_NO_CERTIFICATES.at(gateway.key, f"{path}.tls.certificateRefs"))
     problems.extend(_hostname_uncovered(read, gateway, spec, usable, path))
@@ -166,10 +167,19 @@ def _certificates(
     return tuple(usable), problems
 
 
+def _unknown(read: Read, gateway: Gateway, secret: Key, path: str) -> Iterable[Problem]:
+    # It stays in use: what cannot be read must not be taken from Envoys that have it.
+    certificate = read.one(CERTIFICATES, secret)
+    if certificate is not None and not certificate.is_known:
+        yield mistakes.CERTIFICATE_UNKNOWN.at(gateway.key, path, secret=secret.path)
+
+
 def _hostname_uncovered(
     read: Read, gateway: Gateway, spec: GatewayListener, usable: Sequence[Key], path: str
 ) -> Iterable[Problem]:
     certificates = [read.one(CERTIFICATES, key) for key in usable]
+    if any(each is not None and not each.is_known for each in certificates):
+        return
     names = sorted({name for each in certificates if each is not None for name in each.names})
     if usable and spec.hostname and not any(serves_name(name, spec.hostname) for name in names):
         shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if names[MOST_NAMES:] else "")

@@ -12,9 +12,12 @@ from trilithon.xds.tables import SecretKey
 
 
 def encode_secret(read: Read, key: SecretKey) -> XdsResource | None:
-    """The TLS secret of a Secret that listeners use; whether it can be used was checked before they did."""
+    """The TLS secret of a Secret that listeners use; whether it can be used was checked before they did.
+
+    None also while it is not known: Envoys asked for it by its name, and keep what they have while nothing is said.
+    """
     row = read.one(SECRETS, key.secret)
-    if row is None:
+    if row is None or not row.is_known:
         return None
     secret = EnvoySecret(name=secret_name(key.secret))
     secret.tls_certificate.certificate_chain.inline_bytes = row.get("tls.crt") or b""
