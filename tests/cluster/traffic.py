@@ -56,20 +56,23 @@ class Backends:
         self._names = names
         self.ports: Mapping[str, int] = {}
         self._servers: list[asyncio.Server] = []
+        self._open: set[asyncio.Transport] = set()
 
     async def start(self) -> None:
         """Listen, each on a port of its own."""
         for name in self._names:
-            make = _answerer(name)
+            make = _answerer(name, self._open)
             server = await asyncio.get_running_loop().create_server(make, self._address, 0)
             self._servers.append(server)
         ports = (server.sockets[0].getsockname()[1] for server in self._servers)
         self.ports = dict(zip(self._names, ports, strict=True))
 
     def stop(self) -> None:
-        """Take no more connections."""
+        """Take no more connections, and break those that are open."""
         for server in self._servers:
             server.close()
+        for connection in tuple(self._open):
+            connection.abort()
 
 
 class Traffic:
@@ -164,11 +167,15 @@ class Running:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.call_soon_threadsafe(self.backends.stop)
+        self.stop_backends()
         asyncio.run_coroutine_threadsafe(_ended(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    def stop_backends(self) -> None:
+        """End the backends while traffic goes on."""
+        self._loop.call_soon_threadsafe(self.backends.stop)
 
     def traffic(self, targets: Sequence[Target], rate: float = 120.0) -> Steady:
         """Traffic that begins and ends with a block."""
@@ -204,21 +211,26 @@ async def _ended() -> None:
     await asyncio.gather(*others, return_exceptions=True)
 
 
-def _answerer(name: str) -> Callable[[], asyncio.Protocol]:
+def _answerer(name: str, open_ones: set[asyncio.Transport]) -> Callable[[], asyncio.Protocol]:
     answer = f"HTTP/1.1 200 OK\r\nx-backend: {name}\r\ncontent-length: {len(name)}\r\n\r\n{name}".encode()
-    return lambda: _Answerer(answer)
+    return lambda: _Answerer(answer, open_ones)
 
 
 class _Answerer(asyncio.Protocol):
     """Answers each head of a request; requests here have no body."""
 
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, answer: bytes, open_ones: set[asyncio.Transport]) -> None:
         self._answer = answer
+        self._open = open_ones
         self._pending = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._open.add(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._open.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         *heads, self._pending = (self._pending + data).split(b"\r\n\r\n")

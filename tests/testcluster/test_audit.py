@@ -46,6 +46,14 @@ def test_an_event_says_who_did_what(tmp_path: Path) -> None:
     assert list(log.writes()) == [first]
 
 
+def test_a_pod_is_named_by_its_token(tmp_path: Path) -> None:
+    """Replicas share a service account; only this tells one from another."""
+    path = tmp_path / "audit.log"
+    extra = {"authentication.kubernetes.io/pod-name": ["web-1"]}
+    path.write_text(f"{json.dumps(LINE)}\n{json.dumps({**LINE, 'user': {'username': 'sa', 'extra': extra}})}\n")
+    assert [event.pod for event in AuditLog(path).read()] == ["", "web-1"]
+
+
 def test_reading_begins_at_the_mark_and_ends_before_half_a_line(tmp_path: Path) -> None:
     """The rest of that line is read when it is there."""
     path = tmp_path / "audit.log"
