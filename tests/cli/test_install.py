@@ -75,6 +75,12 @@ def test_a_file_without_values_changes_nothing(tmp_path: Path, text: str) -> Non
         ),
         ("labels:\n  a: 1", ":2: labels[a]: expected a text, got the number 1 (put it in quotes)"),
         ("watchNamespaces: [a, B]", ':1: watchNamespaces[1]: "B" is not a name of at most'),
+        (
+            "namespaceSelector:\n  matchExpressions: [{key: a, operator: Is}]",
+            ":1: namespaceSelector: operator 'Is' is none of",
+        ),
+        ("imagePullSecrets: [A]", ':1: imagePullSecrets[0]: "A" is not a name'),
+        ("addressFamily: IPv5", ':1: addressFamily: "IPv5" is '),
         ("- a", ":1: expected a mapping, got a list"),
         ("a: b: c", ":1: "),
         ("image: a\n---\nimage: b", ":3: values are one document, and here begins another"),

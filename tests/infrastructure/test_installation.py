@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from trilithon.infrastructure.installation import Values, installation_manifests
 from trilithon.resources.decode import decode
 from trilithon.resources.kinds import KINDS
-from trilithon.resources.meta import GATEWAY_GROUP, TRILITHON_GROUP
+from trilithon.resources.meta import GATEWAY_GROUP, TRILITHON_GROUP, LabelSelector
 
 # Kinds that are read from a cluster, each of which needs to be listed and watched.
 READ = {(kind.group, kind.name) for kind in KINDS}
@@ -143,6 +144,43 @@ def test_the_port_of_proxies_is_the_same_everywhere() -> None:
     assert every["Service", "trilithon"]["spec"]["ports"][0]["port"] == 19000
     assert {"name": "xds", "containerPort": 19000, "protocol": "TCP"} in container(xds_port=19000)["ports"]
     assert "0.0.0.0:19000" in container(xds_port=19000)["args"]
+
+
+def test_a_cluster_of_ipv6_is_listened_to_everywhere() -> None:
+    arguments = container(address_family="IPv6")["args"]
+    assert "[::]:18000" in arguments
+    assert "[::]:8081" in arguments
+    assert arguments[-2:] == ["--address-family", "IPv6"]
+    assert "--address-family" not in container()["args"]
+
+
+def test_secrets_of_the_image_are_for_the_controller_and_the_pods_of_gateways() -> None:
+    secrets = ("one", "two.three")
+    assert deployment(image_pull_secrets=secrets)["spec"]["template"]["spec"]["imagePullSecrets"] == [
+        {"name": "one"},
+        {"name": "two.three"},
+    ]
+    arguments = container(image_pull_secrets=secrets)["args"]
+    assert arguments[-4:] == ["--image-pull-secret", "one", "--image-pull-secret", "two.three"]
+    assert "imagePullSecrets" not in deployment()["spec"]["template"]["spec"]
+
+
+def test_namespaces_are_selected_as_everywhere_in_kubernetes() -> None:
+    selector = msgspec.convert(
+        {
+            "matchLabels": {"edge": "yes", "a.b/c": ""},
+            "matchExpressions": [
+                {"key": "team", "operator": "In", "values": ["a", "b"]},
+                {"key": "env", "operator": "NotIn", "values": ["test"]},
+                {"key": "open", "operator": "Exists"},
+                {"key": "shut", "operator": "DoesNotExist"},
+            ],
+        },
+        LabelSelector,
+    )
+    arguments = container(namespace_selector=selector)["args"]
+    assert arguments[-2:] == ["--namespace-selector", "a.b/c=,edge=yes,team in (a,b),env notin (test),open,!shut"]
+    assert "--namespace-selector" not in container()["args"]
 
 
 @pytest.mark.parametrize(("chosen", "is_there"), [({}, True), ({"class_name": ""}, False)])

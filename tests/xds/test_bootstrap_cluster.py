@@ -72,7 +72,8 @@ def test_a_name_is_sent_and_an_address_is_not() -> None:
 def test_the_readiness_port_is_the_only_open_one() -> None:
     made = bootstrap()
     (listener,) = made["static_resources"]["listeners"]
-    assert listener["address"]["socket_address"] == {"address": "0.0.0.0", "port_value": 19003}
+    socket = {"address": "0.0.0.0", "port_value": 19003, "ipv4_compat": False}
+    assert listener["address"]["socket_address"] == socket
     assert made["admin"]["address"]["pipe"]["path"] == "/run/trilithon/admin.sock"
 
 

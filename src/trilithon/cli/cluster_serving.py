@@ -32,7 +32,7 @@ from trilithon.kube.config import Config
 from trilithon.kube.lease import LEASES, Leadership
 from trilithon.kube.objects import ObjectPath
 from trilithon.kube.transport import Transport
-from trilithon.model.settings import Installation, Settings
+from trilithon.model.settings import ANY_ADDRESS, ANY_ADDRESS_6, Installation, Settings
 from trilithon.model.stored import Stored
 from trilithon.model.tables import INFRASTRUCTURE
 from trilithon.resources.meta import Key
@@ -64,6 +64,8 @@ class ClusterOptions(Struct, frozen=True, kw_only=True):
     own_address: str
     identity: str
     image: str
+    image_pull_secrets: tuple[str, ...] = ()
+    address_family: str = "IPv4"
     xds: tuple[str, int]
     health: tuple[str, int] | None = None
 
@@ -73,7 +75,20 @@ class ClusterOptions(Struct, frozen=True, kw_only=True):
         if self.has_processes:
             return None
         host = f"{self.own_name}.{self.own_namespace}.svc"
-        return Installation(self.own_namespace, self.own_name, self.image, host, self.xds[1])
+        return Installation(
+            namespace=self.own_namespace,
+            name=self.own_name,
+            image=self.image,
+            xds_host=host,
+            xds_port=self.xds[1],
+            address=self.address,
+            image_pull_secrets=self.image_pull_secrets,
+        )
+
+    @property
+    def address(self) -> str:
+        """What Envoys bind."""
+        return ANY_ADDRESS_6 if self.address_family == "IPv6" else ANY_ADDRESS
 
 
 class ClusterServing:
@@ -105,7 +120,7 @@ class ClusterServing:
         options = self._options
         settings = Settings(
             controller_name=options.controller_name,
-            address="0.0.0.0",  # noqa: S104 - of the pod that Envoy runs in
+            address=options.address,
             shared_address=False,
             private_backends=False,
             installation=options.installation,
@@ -165,7 +180,7 @@ class ClusterServing:
         installation = settings.installation or Installation()
         host, port = self._options.xds
         security = Security(authority, names_of(installation))
-        surface = Surface(f"{host}:{port}", security=security)
+        surface = Surface(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", security=security)
         controller = Controller(
             source,
             settings,

@@ -76,6 +76,19 @@ class Place(click.ParamType[tuple[str, int]]):
 @click.option(
     "--xds", type=Place(), default="0.0.0.0:18000", show_default=True, help="Where proxies find this process."
 )
+@click.option(
+    "--address-family",
+    type=click.Choice(("IPv4", "IPv6")),
+    default="IPv4",
+    show_default=True,
+    help="What the pods of Gateways listen on: every IPv4 address, or with IPv6 every address there is.",
+)
+@click.option(
+    "--image-pull-secret",
+    "image_pull_secrets",
+    multiple=True,
+    help="Secret with which pods of Gateways get their image, in each Gateway's namespace; may be repeated.",
+)
 @click.option("--health", type=Place(), help="Answer /healthz and /readyz here.")
 @click.option(
     "--log-format",

@@ -15,6 +15,7 @@ from trilithon.resources.shape import examine
 from trilithon.resources.wording import Finding
 from trilithon.sources.field_lines import line_of
 from trilithon.sources.yaml_documents import Parsed, RawDocument, Unreadable, parse, split
+from trilithon.translate.selectors import malformed
 
 
 class ValuesUnusable(Exception):
@@ -58,6 +59,8 @@ def _read(written: object) -> tuple[Values | None, list[Finding]]:
         return None, findings
     values = msgspec.convert(value, Values)
     findings = [*check_part(values, ""), *_labels(values.labels or {})]
+    if problem := malformed(values.namespace_selector):
+        findings.append(Finding("InvalidValue", "namespaceSelector", problem))
     return (None if findings else values), findings
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from trilithon.infrastructure.rights import CLASS_EVENTS, CLASS_EVENTS_NAMESPACE, CLUSTER, SERVED, own, rules
-from trilithon.model.settings import CONTROLLER_NAME
+from trilithon.model.settings import ANY_ADDRESS, CONTROLLER_NAME
 from trilithon.resources.gateways import ControllerName, LabelValue
-from trilithon.resources.meta import DNS_SUBDOMAIN, PortNumber, Spec
+from trilithon.resources.meta import DNS_SUBDOMAIN, LabelSelector, PortNumber, Spec
 from trilithon.resources.parameters import Amounts, Resources
 from trilithon.resources.schema import definitions
+from trilithon.translate.selectors import written
 
 Json = dict[str, object]
 
@@ -35,6 +36,15 @@ Name = Annotated[
     ),
 ]
 Image = Annotated[str, Meta(max_length=512, pattern=r"^[^\s]+\Z", description="the name of an image")]
+SecretName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=253,
+        pattern=DNS_SUBDOMAIN,
+        description="a name of lower-case letters, digits, inner dashes and dots",
+    ),
+]
 # "" makes no class.
 ClassName = Annotated[
     str, Meta(max_length=253, pattern=rf"^\Z|{DNS_SUBDOMAIN}", description="the name of a GatewayClass")
@@ -44,8 +54,10 @@ ClassName = Annotated[
 class Values(Spec, kw_only=True):
     """What may be chosen of an installation.
 
-    ``watch_namespaces``: serve these alone, and have rights in these alone. ``class_name``: name of the GatewayClass;
-    "" makes none. ``labels`` are those of every object besides its own.
+    ``watch_namespaces``: serve these alone, and have rights in these alone; ``namespace_selector``: serve those that it
+    selects alone. ``class_name``: name of the GatewayClass; "" makes none. ``labels`` are those of every object besides
+    its own. ``image_pull_secrets`` are named by the controller's pods and by those of Gateways. ``address_family`` is
+    that of the addresses of pods.
     """
 
     namespace: Name = "trilithon-system"
@@ -55,6 +67,9 @@ class Values(Spec, kw_only=True):
     resources: Resources = DEFAULT_RESOURCES
     xds_port: PortNumber = 18000
     watch_namespaces: tuple[Name, ...] = ()
+    namespace_selector: LabelSelector = LabelSelector()
+    image_pull_secrets: tuple[SecretName, ...] = ()
+    address_family: Literal["IPv4", "IPv6"] = "IPv4"
     class_name: ClassName = CLASS_NAME
     controller_name: ControllerName = CONTROLLER_NAME
     labels: dict[str, LabelValue] | None = None
@@ -127,7 +142,7 @@ def _deployment(values: Values) -> Json:
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": _selector(values)},
     }
-    pod = {
+    pod: Json = {
         "serviceAccountName": values.name,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 30,
@@ -140,6 +155,8 @@ def _deployment(values: Values) -> Json:
         "topologySpreadConstraints": [spread],
         "containers": [_container(values)],
     }
+    if values.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in values.image_pull_secrets]
     spec = {
         "replicas": values.replicas,
         "selector": {"matchLabels": _selector(values)},
@@ -183,10 +200,17 @@ def _container(values: Values) -> Json:
 
 
 def _arguments(values: Values) -> list[str]:
-    arguments = ["controller", "--xds", f"0.0.0.0:{values.xds_port}", "--health", f"0.0.0.0:{HEALTH_PORT}"]
+    any_ = "[::]" if values.address_family == "IPv6" else ANY_ADDRESS
+    arguments = ["controller", "--xds", f"{any_}:{values.xds_port}", "--health", f"{any_}:{HEALTH_PORT}"]
     arguments += ["--own-name", values.name, "--image", values.image, "--log-format", "json"]
     if values.controller_name != CONTROLLER_NAME:
         arguments += ["--controller-name", values.controller_name]
+    if values.address_family == "IPv6":
+        arguments += ["--address-family", "IPv6"]
+    for secret in values.image_pull_secrets:
+        arguments += ["--image-pull-secret", secret]
+    if selector := written(values.namespace_selector):
+        arguments += ["--namespace-selector", selector]
     for namespace in values.watch_namespaces:
         arguments += ["--namespace", namespace]
     return arguments

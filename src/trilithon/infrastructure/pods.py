@@ -17,7 +17,7 @@ from trilithon.infrastructure.manifest import (
     generated,
 )
 from trilithon.model.infrastructure import Generated
-from trilithon.model.settings import READY_PORT
+from trilithon.model.settings import ANY_ADDRESS, READY_PORT
 from trilithon.resources.parameters import Amounts, Autoscaling, EnvoyParameters, Resources
 from trilithon.translate.generated_names import selector
 
@@ -100,6 +100,8 @@ def _pod(plan: Plan) -> Json:
             {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
         ],
     }
+    if plan.installation.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in plan.installation.image_pull_secrets]
     if plan.parameters.host_network:
         # Names of Services are known to the cluster's DNS alone; and sysctls of the network would be the node's.
         pod.update(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet")
@@ -141,6 +143,8 @@ def _arguments(plan: Plan) -> list[str]:
     arguments = ["proxy", "--gateway", plan.gateway.key.path]
     arguments += ["--xds", f"{plan.installation.xds_host}:{plan.installation.xds_port}"]
     arguments += ["--identity", IDENTITY_FOLDER, "--run", RUN_FOLDER]
+    if plan.installation.address != ANY_ADDRESS:
+        arguments += ["--ready-address", f"[{plan.installation.address}]:{READY_PORT}"]
     if envoy.concurrency is not None:
         arguments += ["--concurrency", str(envoy.concurrency)]
     if envoy.log_level is not None:

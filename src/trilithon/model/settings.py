@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 CONTROLLER_NAME = "trilithon.dev/gateway-controller"
+# Every address of IPv4, and every one there is.
+ANY_ADDRESS, ANY_ADDRESS_6 = "0.0.0.0", "::"  # noqa: S104 - of pods
 # Where the pods of a Gateway tell whether they are ready.
 READY_PORT = 19003
 
@@ -13,7 +15,7 @@ class Installation(Struct, frozen=True):
     """How this controller is installed in a cluster: what the objects that it makes for Gateways have to name.
 
     ``name`` is that of its Deployment and Service in ``namespace``; ``image`` runs its proxies, which find it at
-    ``xds_host`` and ``xds_port``.
+    ``xds_host`` and ``xds_port``, and bind ``address``. ``image_pull_secrets`` are those of each Gateway's namespace.
     """
 
     namespace: str = "trilithon-system"
@@ -21,6 +23,8 @@ class Installation(Struct, frozen=True):
     image: str = "trilithon"
     xds_host: str = "trilithon.trilithon-system.svc"
     xds_port: int = 18000
+    address: str = ANY_ADDRESS
+    image_pull_secrets: tuple[str, ...] = ()
 
 
 class Settings(Struct, frozen=True):

@@ -36,5 +36,21 @@ def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
     )
 
 
+def written(selector: LabelSelector) -> str:
+    """A well-formed selector as it is asked of an API server: ``a=b,c in (d,e),!f``."""
+    parts = [f"{name}={value}" for name, value in sorted((selector.match_labels or {}).items())]
+    for each in selector.match_expressions:
+        values = f"({','.join(each.values)})"
+        parts.append(
+            {
+                "In": f"{each.key} in {values}",
+                "NotIn": f"{each.key} notin {values}",
+                "Exists": each.key,
+                "DoesNotExist": f"!{each.key}",
+            }[each.operator]
+        )
+    return ",".join(parts)
+
+
 def _holds(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
     return _OPERATORS[requirement.operator](labels.get(requirement.key), requirement.values)

@@ -209,7 +209,10 @@ def _ready_listener(address: Address) -> Json:
     return {
         "name": _READY_LISTENER,
         "stat_prefix": READY_STATS,
-        "address": {"socket_address": {"address": address.host, "port_value": address.port}},
+        # The any address of IPv6 serves IPv4 as well.
+        "address": {
+            "socket_address": {"address": address.host, "port_value": address.port, "ipv4_compat": address.host == "::"}
+        },
         # A full or pressed proxy is still a ready one: restarting it would drop what it serves.
         "ignore_global_conn_limit": True,
         "bypass_overload_manager": True,
