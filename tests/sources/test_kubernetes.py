@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -11,10 +12,12 @@ from aiohttp import web
 
 from tests.sources.cluster import KINDS, Cluster, refusal
 from tests.sources.following import Following, following
+from trilithon.kube.transport import Request, Transport
 from trilithon.model.api_version import BUNDLE_VERSION, CHANNEL, ApiVersion
 from trilithon.resources.core import Service
 from trilithon.resources.meta import Key
-from trilithon.sources import kubernetes, kubernetes_views
+from trilithon.resources.references import unknown
+from trilithon.sources import kubernetes, kubernetes_state, kubernetes_views
 from trilithon.sources.kubernetes_kinds import Scope
 
 CLASS = {"controllerName": "trilithon.dev/gateway-controller"}
@@ -160,16 +163,64 @@ async def test_a_secret_is_read_again_when_it_changes_and_withdrawn_when_it_goes
         await followed.until(lambda: value(followed, CERT) == b"three")
 
 
-async def test_a_secret_that_cannot_be_read_is_reported_and_keeps_nothing_waiting(cluster: Cluster) -> None:
+async def test_a_secret_that_cannot_be_read_at_first_is_unknown_and_keeps_nothing_waiting(cluster: Cluster) -> None:
     cluster.moods.append(failing("secrets/cert", 403))
     async with following(cluster.address) as followed:
         await followed.first()
-        assert GATEWAY in followed.rows
-        assert CERT not in followed.rows
+        assert {GATEWAY, CERT, ROUTE} <= set(followed.changes[0].upserts), "both at once"
+        assert followed.rows[CERT] == unknown(CERT)
         assert "Secret infra/cert: cannot be read now" in followed.problems()
         await cluster.change(cluster.moods.clear)
         await followed.until(lambda: value(followed, CERT) == b"one")
         assert "infra/cert" not in followed.problems()
+
+
+async def test_a_secret_that_was_unknown_and_does_not_exist_is_gone(cluster: Cluster) -> None:
+    cluster.moods.append(failing("secrets/cert", 429))
+    async with following(cluster.address) as followed:
+        await followed.first()
+        assert followed.rows[CERT] == unknown(CERT)
+        await cluster.change(lambda: cluster.moods.__setitem__(0, failing("secrets/cert", 404)))
+        await followed.until(lambda: CERT not in followed.rows)
+
+
+async def test_secrets_that_are_slow_to_read_delay_the_first_state_only_so_long(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes, "READING_SECONDS", 0.1)
+    held = asyncio.Event()
+
+    async def slowly(self: Transport, request: Request) -> bytes:
+        if "secrets/cert" in request.path:
+            await held.wait()
+        return await fetch(self, request)
+
+    fetch = Transport.fetch
+    monkeypatch.setattr(Transport, "fetch", slowly)
+    async with following(cluster.address) as followed:
+        await followed.first()
+        assert followed.rows[CERT] == unknown(CERT)
+        assert {GATEWAY, ROUTE} <= set(followed.rows)
+        held.set()
+        await followed.until(lambda: value(followed, CERT) == b"one")
+
+
+async def test_a_gateway_stays_as_it_was_while_what_it_names_now_cannot_be_read(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = Key("Secret", "infra", "foreign")
+    async with following(cluster.address) as followed:
+        await followed.first()
+        before = followed.rows[GATEWAY]
+        await cluster.change(lambda: cluster.moods.append(failing("secrets/foreign")))
+        await cluster.put("gateways", "gw", "infra", spec=listening("foreign"))
+        await followed.until(lambda: "infra/foreign: cannot be read" in followed.problems())
+        assert (followed.rows[GATEWAY], value(followed, CERT)) == (before, b"one")
+        monkeypatch.setattr(kubernetes_state, "PATIENCE_SECONDS", 0.1)
+        await followed.until(lambda: followed.rows[GATEWAY] != before)
+        assert followed.rows[foreign] == unknown(foreign), "but not for ever"
+        await cluster.change(cluster.moods.clear)
+        await followed.until(lambda: value(followed, foreign) == b"never read")
 
 
 async def test_a_secret_that_cannot_be_read_again_stays_as_it_was(cluster: Cluster) -> None:

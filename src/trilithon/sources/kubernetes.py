@@ -40,6 +40,8 @@ RESTART_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 # A first state that takes longer than this is worth a word.
 PATIENCE_SECONDS = 5.0
+# When everything is listed, this long the first state waits for what is named. What is not read by then is unknown.
+READING_SECONDS = 5.0
 
 
 def _silence(_message: str) -> None:
@@ -94,10 +96,14 @@ class KubernetesSource:
     async def _known(self) -> None:
         """Wait until the first state is complete, and tell what it waits for if that takes long."""
         began, told = time.monotonic(), [""]
-        while (awaited := self._views.awaited(time.monotonic())) or self._state.is_holding:
+        while awaited := self._views.awaited(time.monotonic()):
             if awaited != told and time.monotonic() - began >= PATIENCE_SECONDS:
                 told = awaited
-                self._on_trouble(f"nothing is served before these are listed: {', '.join(awaited) or 'named Secrets'}")
+                self._on_trouble(f"nothing is served before these are listed: {', '.join(awaited)}")
+            await self._woken(LOOK_SECONDS)
+        listed = time.monotonic()
+        # One who names thousands must not keep everybody else waiting.
+        while self._state.is_holding and time.monotonic() - listed < READING_SECONDS:
             await self._woken(LOOK_SECONDS)
 
     @property
@@ -137,11 +143,12 @@ class KubernetesSource:
         try:
             found = self._readers[key.kind](written)
         except msgspec.MsgspecError:
-            self.was_not_read(key, "the API server's answer is not understood")
+            self._troubles.say(key, [unread(key, "the API server's answer is not understood")])
+            self._state.do_without(key, now)
             return
         self._troubles.say(key, found.problems)
         if found.resource is None:
-            self._state.settle_unread(key, now)
+            self._state.do_without(key, now)
         else:
             self._state.settle_named(key, found.resource, now)
 

@@ -48,7 +48,7 @@ class Named:
         return self.names(by, {*self._names.get(by, ()), *keys})[0]
 
     def settle(self, key: Key) -> None:
-        """It was read, or is known not to exist, or cannot be read now."""
+        """It was read, is known not to exist, or is told as unknown."""
         if key in self._count:
             self._settled.add(key)
 

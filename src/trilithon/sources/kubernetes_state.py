@@ -14,10 +14,13 @@ from msgspec import Struct
 from trilithon.model.api_version import ApiVersion
 from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
-from trilithon.resources.references import NAMED_KINDS, named_by
+from trilithon.resources.references import NAMED_KINDS, named_by, unknown
 from trilithon.sources.holdoff import Holdoff
 from trilithon.sources.kubernetes_grouped import Grouped
 from trilithon.sources.kubernetes_named import Held, Named, Waiting
+
+# How long a resource of which an earlier state was told waits for what it names now and cannot be read.
+PATIENCE_SECONDS = 5.0
 
 OnStored = Callable[[Key, Stored | None], None]
 # A key, and the namespace on whose account it is read.
@@ -64,8 +67,9 @@ class ClusterState:
         # What comes and goes with a namespace: the objects in it, and those elsewhere that name what lives there.
         self._living = Grouped()
         self._naming = Grouped()
-        # Resources that wait for what they name.
+        # Resources that wait for what they name, and those of which some state was told.
         self._held = Waiting()
+        self._told: set[Key] = set()
         self._named = Named()
         # What is to be told (None: gone), and when.
         self._pending: dict[Key, Any] = {}
@@ -143,15 +147,24 @@ class ClusterState:
             self.remove(key, now)
         else:
             self.upsert(row, now)
-        self.settle_unread(key, now)
-
-    def settle_unread(self, key: Key, now: float) -> None:
-        """It cannot be read now: whoever waits for it goes on with what was known of it, if anything was."""
         self._named.settle(key)
         for holder in self._held.holders(key):
-            held = self._held.settle(holder, key)
-            if held is not None:
-                self._emit(holder, held.row, held.keys, now)
+            self._go_on(holder, key, now)
+
+    def settle_unread(self, key: Key, now: float) -> None:
+        """It cannot be read now, and will be tried again.
+
+        Who waits for it goes on with what is unknown, which is never taken for missing; but where an earlier state is
+        told already, that one stands for some more attempts.
+        """
+        for holder in self._held.holders(key):
+            if holder not in self._told or now - self._held[holder].since >= PATIENCE_SECONDS:
+                self._do_without(holder, key, now)
+
+    def do_without(self, key: Key, now: float) -> None:
+        """It cannot be read, and trying again is of no use: whoever waits for it goes on with what is unknown."""
+        for holder in self._held.holders(key):
+            self._do_without(holder, key, now)
 
     def api_version(self, name: str, version: ApiVersion | None, now: float) -> None:
         """A CustomResourceDefinition is so, or gone (None)."""
@@ -186,28 +199,48 @@ class ClusterState:
         )
 
     def first(self, now: float) -> ClusterChange:
-        """Everything that counts, however much of it was told before."""
+        """Everything that counts, however much of it was told before; what still waits goes on without."""
+        for holder in self._held:
+            for key in tuple(self._held[holder].open):
+                self._do_without(holder, key, now)
         gone = tuple(key for key, row in self._pending.items() if row is None)
         self._pending, self._pending_versions, self._noticed = {}, {}, None
         self._holdoff = Holdoff()
-        held = frozenset(self._held)
-        rows = {key: row for key, row in self._rows.items() if key not in held and self.counts(key.namespace)}
+        rows = {key: row for key, row in self._rows.items() if self.counts(key.namespace)}
         return ClusterChange(rows, gone, now, dict(self.api_versions))
 
     def _tell(self, key: Key, row: Any, now: float) -> None:
-        self._held.drop(key)
+        waited = self._held.drop(key)
         keys = self._nameable(row)
         for new in self._named.also_names(key, keys):
             self._read(new, key.namespace)
         unsettled = self._named.unsettled(keys)
         if unsettled:
-            self._held.hold(key, Held(row, keys, set(unsettled), now))
+            since = now if waited is None else waited.since
+            self._held.hold(key, Held(row, keys, set(unsettled), since))
         else:
             self._emit(key, row, keys, now)
+
+    def _do_without(self, holder: Key, key: Key, now: float) -> None:
+        if key not in self._rows:
+            self._put(key, unknown(key))
+            self._pend(key, self._rows[key], now)
+        self._named.settle(key)
+        self._go_on(holder, key, now)
+
+    def _go_on(self, holder: Key, key: Key, now: float) -> None:
+        """It waits for this no longer."""
+        held = self._held.settle(holder, key)
+        if held is not None:
+            self._emit(holder, held.row, held.keys, now)
 
     def _emit(self, key: Key, row: Any, keys: Iterable[Key], now: float) -> None:
         _, gone = self._named.names(key, keys)
         self._pend(key, row, now)
+        if row is not None:
+            self._told.add(key)
+        else:
+            self._told.discard(key)
         for unnamed in gone:
             self._let_go(unnamed)
             if unnamed in self._rows:
@@ -247,6 +280,7 @@ class ClusterState:
     def _drop(self, key: Key) -> None:
         self._set_naming(key, None)
         del self._rows[key]
+        self._told.discard(key)
         self._left(key)
 
     def _left(self, key: Key) -> None:
