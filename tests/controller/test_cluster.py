@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
 import yaml
 
-from trilithon.controller.cluster import LocalHosts, UsedClasses
+from trilithon.controller.cluster import LocalHosts, Statuses, UsedClasses
 from trilithon.incremental import Edit
 from trilithon.model.settings import Settings
 from trilithon.model.tables import HOSTS
@@ -15,6 +16,7 @@ from trilithon.pipeline import build, edits
 from trilithon.resources.decode import decode
 from trilithon.resources.meta import Key
 from trilithon.sinks.finalizers import Finalizers
+from trilithon.sinks.status_writer import StatusWriter
 
 CLUSTER = Settings(address="0.0.0.0", shared_address=False, private_backends=False)
 OURS = "trilithon.dev/gateway-controller"
@@ -70,6 +72,55 @@ def test_a_class_of_ours_is_held_while_a_gateway_uses_it_and_that_of_another_is_
     assert finalizers.last("ours") is True
     settle([], [Key("Gateway", "shop", "b")])
     assert finalizers.wanted == {"ours": False, "unused": False}
+
+
+class Written:
+    """What the status writer was asked to say last, by object; None: nothing."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, dict[str, Any] | None] = {}
+
+    def want(self, key: Key, render: Callable[[], dict[str, Any]] | None) -> None:
+        self.wanted[key.name] = render() if render is not None else None
+
+    def complete(self) -> None:
+        self.wanted["everything else"] = None
+
+    def conditions(self, name: str) -> list[tuple[str, str, int]]:
+        status = self.wanted[name]
+        assert status is not None
+        return [(each["type"], each["status"], each["observedGeneration"]) for each in status["conditions"]]
+
+
+def test_what_was_said_of_a_gateway_is_taken_back_when_its_class_is_gone() -> None:
+    """Nothing may look served that is not. A class that is another controller's makes the status its own."""
+    writer = Written()
+    statuses = Statuses(cast("StatusWriter", writer))
+    engine = build(CLUSTER)
+
+    def settle(upserts: list[Any], removals: list[Key] | None = None) -> None:
+        statuses.settled(engine, engine.apply(edits(upserts, removals or ())))
+
+    gone = [Key("GatewayClass", "", "ours")]
+    settle([class_("ours"), gateway("a", "ours"), gateway("b", "never-there")])
+    assert writer.conditions("a")[0] == ("Accepted", "True", 1)
+    assert "b" not in writer.wanted
+    settle([], gone)
+    assert writer.conditions("a") == [("Accepted", "Unknown", 1), ("Programmed", "False", 1)]
+    assert (writer.wanted["a"] or {})["listeners"] == []
+    settle([msgspec.structs.replace(gateway("a", "ours"), generation=2)])
+    assert writer.conditions("a") == [("Accepted", "Unknown", 2), ("Programmed", "False", 2)]
+    settle([class_("ours")])
+    assert writer.conditions("a")[0] == ("Accepted", "True", 2)
+    settle([], gone)
+    settle([class_("ours", "example.com/other")])
+    assert writer.wanted["a"] is None
+    writer.wanted.clear()
+    settle([], gone)
+    assert writer.wanted == {}, "the other one has told of it since"
+    settle([class_("ours")])
+    settle([class_("ours", "example.com/other")])
+    assert writer.wanted["a"] is None
 
 
 def test_each_gateway_of_ours_gets_a_loopback_address_of_its_own() -> None:

@@ -13,7 +13,7 @@ from trilithon.inspect.check import PROBLEM_TABLES
 from trilithon.kube.lease import Leadership
 from trilithon.model.infrastructure import Applied, Host
 from trilithon.model.stored import Stored
-from trilithon.model.tables import APPLIED, HOSTS, INFRASTRUCTURE, OURS
+from trilithon.model.tables import APPLIED, CLASSES, GATEWAYS, HOSTS, INFRASTRUCTURE, OURS
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.sinks.applier import Applier
@@ -39,16 +39,37 @@ class Statuses:
     def __init__(self, writer: StatusWriter) -> None:
         self._writer = writer
         self._is_complete = False
+        self._lapsed: set[Key] = set()
 
     def settled(self, engine: Engine, changes: Changes) -> None:
         """Pass on the statuses that changed; they are rendered when they are written."""
         for table, rendered in STATUSES:
             for key, row in changes.of(table).items():
                 self._writer.want(key, None if row is None else partial(rendered, row))
+        self._lapse(engine, changes)
         if not self._is_complete:
             # The first settle had everything: what we said earlier of anything else is over.
             self._is_complete = True
             self._writer.complete()
+
+    def _lapse(self, engine: Engine, changes: Changes) -> None:
+        """Take back what we said of Gateways whose class is gone; those of another controller are its own to tell of.
+
+        Conditions do not say whose they are, so that this is for those alone of which this process has told.
+        """
+        ended = {key for key, row in changes.of(gateway.GATEWAY_STATUS).items() if row is None}
+        has_news = bool(changes.of(CLASSES)) or bool(changes.of(GATEWAYS))
+        again = self._lapsed if has_news else set()
+        for key in {*ended, *again}:
+            written = engine.row(GATEWAYS, key)
+            is_nobodys = written is not None and engine.row(CLASSES, class_key(written)) is None
+            if written is not None and is_nobodys and engine.row(gateway.GATEWAY_STATUS, key) is None:
+                self._lapsed.add(key)
+                self._writer.want(key, partial(gateway.lapsed, written))
+            elif key in self._lapsed:
+                self._lapsed.discard(key)
+                if engine.row(gateway.GATEWAY_STATUS, key) is None:
+                    self._writer.want(key, None)
 
     async def run(self) -> None:
         """Write them."""

@@ -13,6 +13,7 @@ from trilithon.model.problem import condition_of, reason_of
 from trilithon.model.proxy import Proxy
 from trilithon.model.settings import Settings
 from trilithon.model.tables import GATEWAY_ADDRESSES, PORTS, PROXIES
+from trilithon.resources.gateways import Gateway
 from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.problem import Problem
 from trilithon.status.answers import is_behind, refusals
@@ -188,6 +189,16 @@ def _programmed(
 
 def _is_true(status: ListenerStatus, type_: str) -> bool:
     return any(condition.type == type_ and condition.status == "True" for condition in status.conditions)
+
+
+def lapsed(gateway: Gateway) -> dict[str, object]:
+    """The status of a Gateway that was ours and is nobody's, because its class is gone: what we said holds no more."""
+    why = f"GatewayClass {gateway.spec.gateway_class_name} not found, so nothing serves this Gateway"
+    conditions = (
+        Condition("Accepted", "Unknown", "Pending", why, gateway.generation),
+        Condition("Programmed", "False", "Pending", why, gateway.generation),
+    )
+    return {"addresses": [], "conditions": [condition.rendered() for condition in conditions], "listeners": []}
 
 
 def rendered(status: GatewayStatus) -> dict[str, object]:
