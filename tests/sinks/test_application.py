@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tests.sinks.recording_api import Answer, Asked, RecordingApi, refusal
-from trilithon.infrastructure.manifest import SECRET, SERVICE, SERVICE_ACCOUNT
+from trilithon.infrastructure.manifest import DEPLOYMENT, SECRET, SERVICE, SERVICE_ACCOUNT
 from trilithon.kube.objects import ApiKind, ObjectPath
 from trilithon.model.infrastructure import Generated, Infrastructure
 from trilithon.resources.meta import Key
@@ -24,13 +24,13 @@ GATEWAY = Key("Gateway", "infra", "edge")
 INSTALLATION = "trilithon.dev/installation"
 
 
-def generated(kind: ApiKind) -> Generated:
+def generated(kind: ApiKind, name: str = "edge-t") -> Generated:
     manifest = {
         "apiVersion": kind.api_version,
         "kind": kind.kind,
-        "metadata": {"name": "edge-t", "namespace": "infra", "labels": TERRITORY.labels, "annotations": {}},
+        "metadata": {"name": name, "namespace": "infra", "labels": TERRITORY.labels, "annotations": {}},
     }
-    return Generated(ObjectPath(kind, "edge-t", "infra"), msgspec.json.encode(manifest))
+    return Generated(ObjectPath(kind, name, "infra"), msgspec.json.encode(manifest))
 
 
 SERVICE_WANTED = generated(SERVICE)
@@ -65,10 +65,22 @@ class Cluster:
         metadata: dict[str, Any] = found["metadata"]
         return metadata
 
+    @property
+    def names(self) -> list[str]:
+        """Of everything there is."""
+        return [each["metadata"]["name"] for each in self.objects.values()]
+
+    def of(self, path: ObjectPath) -> dict[str, Any]:
+        """The object at a path."""
+        return self.objects[path.path()]
+
     def _answer(self, asked: Asked) -> Answer | None:
         if "/gateways/" in asked.path:
             return 200, {"metadata": {"name": "edge", "uid": self.gateway_uid}, "spec": {"gatewayClassName": "t"}}
         found = self.objects.get(asked.path)
+        if asked.method == "DELETE":
+            del self.objects[asked.path]
+            return 200, {}
         if asked.method == "GET":
             return (200, found) if found else refusal(404, "NotFound")
         uid = asked.body["metadata"].get("uid")
@@ -175,6 +187,23 @@ async def test_what_is_not_certainly_ours_is_left_alone_and_told(change: dict[st
     assert unapplied.cause == "foreign"
     assert why in unapplied.why
     assert (outcome.again_at or 0.0) - cluster.now >= 10.0, "and not looked at all the time"
+
+
+async def test_pods_that_serve_go_when_those_of_another_class_do() -> None:
+    """Its class is another one of ours, and so are the names: the new ones first have to serve."""
+    cluster = Cluster()
+    old = Infrastructure(GATEWAY, (generated(DEPLOYMENT), generated(SERVICE)))
+    new = Infrastructure(GATEWAY, (generated(DEPLOYMENT, "edge-u"), generated(SERVICE, "edge-u")))
+    async with cluster.application() as application:
+        await apply(application, old)
+        for _ in range(3):
+            cluster.now += 5.0
+            outcome = await apply(application, new)
+            assert sorted(cluster.names) == ["edge-t", "edge-t", "edge-u", "edge-u"]
+            assert (outcome.again_at or 0.0) > cluster.now
+        cluster.of(new.objects[0].path)["status"] = {"availableReplicas": 1}
+        await apply(application, new)
+        assert cluster.names == ["edge-u", "edge-u"]
 
 
 async def test_what_an_earlier_gateway_owned_is_waited_for() -> None:

@@ -44,6 +44,8 @@ NEEDED_BY_PODS = (SERVICE_ACCOUNT, SECRET)
 BLOCKED_SECONDS = 20.0
 # What a Gateway of before owned is being collected.
 LEFTOVER_SECONDS = 2.0
+# Pods are starting that are to replace others.
+SUCCESSOR_SECONDS = 5.0
 
 
 class Identity(Protocol):
@@ -342,7 +344,12 @@ class Application:
         if not mine:
             return
         owner = await self._owner(attempt)
-        for existing in unwanted(mine, owner, wanted):
+        gone = unwanted(mine, owner, wanted)
+        if any(each.path.kind == DEPLOYMENT for each in gone) and not await self._has_pods(wanted):
+            # Its class is another one of ours: those that serve now go when the new ones do.
+            attempt.again(self._clock() + SUCCESSOR_SECONDS)
+            return
+        for existing in gone:
             try:
                 await self._api().delete(existing.path, {"preconditions": {"uid": existing.uid}})
             except ApiError as error:
@@ -351,6 +358,19 @@ class Application:
             attempt.has_written = True
             self._made.get(attempt.gateway, {}).pop(existing.path, None)
             self._repairs.forget(existing.path)
+
+    async def _has_pods(self, wanted: tuple[Generated, ...]) -> bool:
+        """Whether every wanted Deployment has a pod that serves."""
+        for path in (each.path for each in wanted if each.path.kind == DEPLOYMENT):
+            try:
+                found: dict[str, Any] = msgspec.json.decode(await self._api().read(path))
+            except ApiError as error:
+                if error.status != NOT_FOUND:
+                    raise
+                return False
+            if not found.get("status", {}).get("availableReplicas"):
+                return False
+        return True
 
 
 class _Data(Struct, frozen=True):
