@@ -99,6 +99,20 @@ def test_events_of_classes_may_be_written_whatever_namespaces_are_chosen() -> No
     assert {"events", "httproutes"} < resources
 
 
+@pytest.mark.parametrize(
+    ("chosen", "granted"),
+    [((), 0), (("a",), 1), (("a", "trilithon-system"), 0)],
+    ids=["all namespaces", "others", "its own"],
+)
+def test_parameters_of_classes_may_be_watched_beside_the_controller(chosen: tuple[str, ...], granted: int) -> None:
+    """Where no other rights say so."""
+    documents: list[dict[str, Any]] = list(installation_manifests(Values(watch_namespaces=chosen)))
+    (role,) = (each for each in documents if (each["kind"], each["metadata"]["name"]) == ("Role", "trilithon"))
+    assert [rule["verbs"] for rule in role["rules"] if "gatewayparameters" in rule["resources"]] == [
+        ["list", "watch"]
+    ] * granted
+
+
 def test_each_binding_names_a_role_that_is_there_and_the_service_account() -> None:
     every = manifests(namespace="n", name="x")
     bindings = [manifest for (kind, _), manifest in every.items() if kind.endswith("Binding")]

@@ -47,7 +47,7 @@ class Cluster:
         self, plural: str, name: str, namespace: str = "", *, labels: Object | None = None, **top: Any
     ) -> None:
         """Create an object, or replace it; the generation counts changes of its spec."""
-        group, version, kind, _ = KINDS[plural]
+        group, version, kind, _ = self.kinds.get(plural) or KINDS[plural]
         place = (plural, namespace, name)
         before = self._objects.get(place)
         generation = before["metadata"]["generation"] + (before.get("spec") != top.get("spec")) if before else 1
@@ -136,7 +136,11 @@ class Cluster:
             return await self._watch(request, rest[0], namespace)
         items = [_form(each, request) for each in self._matching(request, rest[0], namespace)]
         return _json(
-            {"kind": f"{KINDS[rest[0]][2]}List", "metadata": {"resourceVersion": str(self._version)}, "items": items}
+            {
+                "kind": f"{self.kinds[rest[0]][2]}List",
+                "metadata": {"resourceVersion": str(self._version)},
+                "items": items,
+            }
         )
 
     def _discovery(self, group: str, version: list[str]) -> web.Response:
@@ -151,7 +155,8 @@ class Cluster:
             return _json({"resources": resources}) if mine else refusal(404, "NotFound")
         if not group:
             return _json({"versions": ["v1"]})
-        return _json({"name": group, "versions": [{"version": "v1"}]}) if mine else refusal(404, "NotFound")
+        versions = [{"version": version} for version in sorted({kind[1] for kind in mine.values()})]
+        return _json({"name": group, "versions": versions}) if mine else refusal(404, "NotFound")
 
     def _matching(self, request: web.Request, plural: str, namespace: str) -> list[Object]:
         return [

@@ -277,6 +277,33 @@ async def test_with_a_selector_objects_come_and_go_with_their_namespace(cluster:
         assert followed.rows[ROUTE].spec.hostnames == ("b.test",)
 
 
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(namespaces=("shop",), own_namespace="system"),
+        Scope(namespace_selector="team=shop", own_namespace="system"),
+    ],
+    ids=["namespaces", "a selector"],
+)
+async def test_parameters_beside_the_controller_count_whatever_else_does(cluster: Cluster, scope: Scope) -> None:
+    """They are those of a GatewayClass, which the controller's installation brings."""
+    cluster.kinds["gatewayparameters"] = ("trilithon.dev", "v1alpha1", "GatewayParameters", True)
+    for namespace in ("system", "infra"):
+        await cluster.put("gatewayparameters", "params", namespace, spec={})
+        await cluster.put("services", "other", namespace, spec={"ports": [{"port": 80}]})
+    async with following(cluster.address, scope) as followed:
+        await followed.first()
+        assert followed.names("GatewayParameters") == {"system/params"}
+        assert followed.names("Service") == set()
+        await cluster.put("gatewayparameters", "more", "system", spec={})
+        await followed.until(lambda: followed.names("GatewayParameters") == {"system/params", "system/more"})
+        await cluster.put("namespaces", "system", labels={"team": "shop"})
+        await cluster.put("httproutes", "after", "shop", spec=routing("b.test"))
+        await followed.until(lambda: "shop/after" in followed.names("HTTPRoute"))
+        await cluster.delete("gatewayparameters", "params", "system")
+        await followed.until(lambda: followed.names("GatewayParameters") == {"system/more"})
+
+
 # What fails
 
 

@@ -14,6 +14,7 @@ from trilithon.resources.core import Bytes, Namespace, Secret
 from trilithon.resources.gateways import Gateway, GatewayListener, GatewaySpec, ListenerTLS
 from trilithon.resources.meta import Key, SecretObjectReference
 from trilithon.resources.references import named_by
+from trilithon.sources.kubernetes_kinds import Scope
 from trilithon.sources.kubernetes_state import ClusterState
 
 NAMESPACES = ("a", "b", "c")
@@ -35,9 +36,8 @@ class World:
     def __init__(self, scope: tuple[str, ...], *, is_selective: bool) -> None:
         self.scope = scope
         self.is_selective = is_selective
-        self.state = ClusterState(
-            lambda _key, _stored: None, self.asked_for, self.let_go, scope, is_selective=is_selective
-        )
+        within = Scope(namespaces=scope, namespace_selector="a=b" if is_selective else "")
+        self.state = ClusterState(lambda _key, _stored: None, self.asked_for, self.let_go, within)
         self.objects: dict[Key, Any] = {}
         self.asked: list[Key] = []
         self.settled: set[Key] = set()

@@ -145,7 +145,11 @@ class ClusterServing:
             if key.kind == "GatewayClass":
                 finalizers.stored(key, found)
 
-        scope = Scope(namespaces=options.namespaces, namespace_selector=options.namespace_selector)
+        scope = Scope(
+            namespaces=options.namespaces,
+            namespace_selector=options.namespace_selector,
+            own_namespace=options.own_namespace,
+        )
         self._cluster = KubernetesSource(transport, scope, stored, self._trouble)
         source = WatchedCluster(self._cluster, self._feed)
         if options.has_processes:

@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from trilithon.infrastructure.rights import CLASS_EVENTS, CLASS_EVENTS_NAMESPACE, CLUSTER, SERVED, own, rules
+from trilithon.infrastructure.rights import (
+    CLASS_EVENTS,
+    CLASS_EVENTS_NAMESPACE,
+    CLASS_PARAMETERS,
+    CLUSTER,
+    SERVED,
+    own,
+    rules,
+)
 from trilithon.model.settings import ANY_ADDRESS, CONTROLLER_NAME
 from trilithon.resources.gateways import ControllerName, LabelValue
 from trilithon.resources.meta import DNS_SUBDOMAIN, LabelSelector, PortNumber, Spec
@@ -112,7 +120,10 @@ def _rights(values: Values) -> Iterator[Json]:
         yield from _role(values, "", shared, namespace, rules(SERVED), account)
     if values.watch_namespaces and CLASS_EVENTS_NAMESPACE not in values.watch_namespaces:
         yield from _role(values, "", shared, CLASS_EVENTS_NAMESPACE, rules(CLASS_EVENTS), account)
-    yield from _role(values, "", values.name, values.namespace, rules(own(values.name, AUTHORITY_SECRET)), account)
+    mine = own(values.name, AUTHORITY_SECRET)
+    if values.watch_namespaces and values.namespace not in values.watch_namespaces:
+        mine = (*mine, *CLASS_PARAMETERS)
+    yield from _role(values, "", values.name, values.namespace, rules(mine), account)
 
 
 def _role(values: Values, scope: str, name: str, namespace: str, granted: list[Json], account: Json) -> Iterator[Json]:

@@ -62,6 +62,8 @@ SERVED = (
 # Events of GatewayClasses, which have no namespace, are in this one, whichever are served.
 CLASS_EVENTS_NAMESPACE = "default"
 CLASS_EVENTS = (EVENTS,)
+# The parameters of GatewayClasses are in the controller's own namespace, whichever are served.
+CLASS_PARAMETERS = (Right(TRILITHON_GROUP, ("gatewayparameters",), WATCH),)
 
 
 def own(name: str, authority: str) -> tuple[Right, ...]:

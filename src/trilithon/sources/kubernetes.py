@@ -66,9 +66,7 @@ class KubernetesSource:
         self._discovery = Discovery(transport)
         self._wake = asyncio.Event()
         self._troubles = Troubles(on_trouble)
-        self._state = ClusterState(
-            on_stored, self._read, self._let_go, scope.namespaces, is_selective=bool(scope.namespace_selector)
-        )
+        self._state = ClusterState(on_stored, self._read, self._let_go, scope)
         self._reads = NamedReads(transport, self, self._state.is_named)
         self._definitions = Definitions(self._state)
         self._views = Views(tuple(map(self._view, watched(scope))), self._definitions)

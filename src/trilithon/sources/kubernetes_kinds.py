@@ -21,6 +21,8 @@ NAMED: dict[str, ApiKind] = {
     "Secret": ApiKind("", "v1", "Secret", "secrets"),
     "ConfigMap": ApiKind("", "v1", "ConfigMap", "configmaps"),
 }
+# What a GatewayClass names by its namespace, and is kept where the controller is installed.
+OWN = "GatewayParameters"
 # Without these the first state is complete: they say nothing of what is served.
 _OPTIONAL = frozenset({CRD.kind})
 
@@ -28,11 +30,13 @@ _OPTIONAL = frozenset({CRD.kind})
 class Scope(Struct, frozen=True, kw_only=True):
     """Which namespaces count: those named (all, if there are none) whose labels a selector takes, if there is one.
 
-    The selector is written as for kubectl. Objects without a namespace always count.
+    The selector is written as for kubectl. Objects without a namespace always count, and so do the GatewayParameters in
+    ``own_namespace``, where the controller is installed.
     """
 
     namespaces: tuple[str, ...] = ()
     namespace_selector: str = ""
+    own_namespace: str = ""
 
 
 class WatchedKind(Struct, frozen=True):
@@ -85,4 +89,6 @@ def _selections(kind: Kind, scope: Scope) -> list[Selection]:
     is_named_only = kind.name in NAMED_KINDS
     if not kind.namespaced or not names:
         return [Selection(is_metadata_only=is_named_only)]
+    if kind.name == OWN and scope.own_namespace and scope.own_namespace not in names:
+        names = (*names, scope.own_namespace)
     return [Selection(namespace=name, is_metadata_only=is_named_only) for name in names]

@@ -17,6 +17,7 @@ from trilithon.resources.meta import Key
 from trilithon.resources.references import NAMED_KINDS, named_by, unknown
 from trilithon.sources.holdoff import Holdoff
 from trilithon.sources.kubernetes_grouped import Grouped
+from trilithon.sources.kubernetes_kinds import OWN, Scope
 from trilithon.sources.kubernetes_named import Held, Named, Waiting
 
 # How long a resource of which an earlier state was told waits for what it names now and cannot be read.
@@ -43,8 +44,8 @@ class ClusterChange(Struct, frozen=True):
 class ClusterState:
     """The objects of a cluster, as last read.
 
-    Only objects of ``namespaces`` count (all, if there are none), and with ``is_selective`` only those of namespaces
-    that are known: they come and go with their namespace. ``read`` is called with each Secret or ConfigMap
+    Only objects in the scope count; where it has a selector, those of namespaces that are known: they come and go with
+    their namespace. ``read`` is called with each Secret or ConfigMap
     that is to be read, ``let_go`` with each that nobody names any more.
     """
 
@@ -53,15 +54,14 @@ class ClusterState:
         on_stored: OnStored,
         read: Read,
         let_go: Callable[[Key], None],
-        namespaces: Iterable[str] = (),
-        *,
-        is_selective: bool = False,
+        scope: Scope,
     ) -> None:
         self._on_stored = on_stored
         self._read = read
         self._let_go = let_go
-        self._namespaces = frozenset(namespaces)
-        self._is_selective = is_selective
+        self._namespaces = frozenset(scope.namespaces)
+        self._is_selective = bool(scope.namespace_selector)
+        self._own_namespace = scope.own_namespace
         self._rows: dict[Key, Any] = {}
         self._stored: dict[Key, Stored] = {}
         # What comes and goes with a namespace: the objects in it, and those elsewhere that name what lives there.
@@ -94,8 +94,14 @@ class ClusterState:
         """Whether a resource waits for what it names."""
         return bool(self._held)
 
-    def counts(self, namespace: str) -> bool:
-        """Whether objects of a namespace count; those without one always do."""
+    def counts(self, key: Key) -> bool:
+        """Whether an object counts; those without a namespace always do."""
+        return self._is_own(key) or self._namespace_counts(key.namespace)
+
+    def _is_own(self, key: Key) -> bool:
+        return key.kind == OWN and key.namespace == self._own_namespace
+
+    def _namespace_counts(self, namespace: str) -> bool:
         if not namespace:
             return True
         if self._namespaces and namespace not in self._namespaces:
@@ -113,7 +119,7 @@ class ClusterState:
         else:
             self._stored.pop(key, None)
             self._left(key)
-        if stored != before and self.counts(key.namespace):
+        if stored != before and self.counts(key):
             self._on_stored(key, stored)
 
     def upsert(self, row: Any, now: float) -> None:
@@ -123,7 +129,7 @@ class ClusterState:
             return
         is_new = key not in self._rows
         self._put(key, row)
-        if self.counts(key.namespace):
+        if self.counts(key):
             self._tell(key, row, now)
         if is_new and self._is_selective and key.kind == "Namespace":
             self._namespace_changed(key.name, now)
@@ -133,7 +139,7 @@ class ClusterState:
         if key not in self._rows:
             return
         # While its namespace still counts.
-        if self.counts(key.namespace):
+        if self.counts(key):
             self._tell(key, None, now)
         self._drop(key)
         if self._is_selective and key.kind == "Namespace":
@@ -206,7 +212,7 @@ class ClusterState:
         gone = tuple(key for key, row in self._pending.items() if row is None)
         self._pending, self._pending_versions, self._noticed = {}, {}, None
         self._holdoff = Holdoff()
-        rows = {key: row for key, row in self._rows.items() if self.counts(key.namespace)}
+        rows = {key: row for key, row in self._rows.items() if self.counts(key)}
         return ClusterChange(rows, gone, now, dict(self.api_versions))
 
     def _tell(self, key: Key, row: Any, now: float) -> None:
@@ -249,7 +255,7 @@ class ClusterState:
 
     def _nameable(self, row: Any) -> tuple[Key, ...]:
         """What a row names, as far as it may be looked at."""
-        return tuple(key for key in named_by(row) if self.counts(key.namespace)) if row is not None else ()
+        return tuple(key for key in named_by(row) if self.counts(key)) if row is not None else ()
 
     def _pend(self, key: Key, row: Any, now: float) -> None:
         self._pending[key] = row
@@ -262,14 +268,16 @@ class ClusterState:
 
     def _namespace_changed(self, namespace: str, now: float) -> None:
         """A namespace counts from now on, or does not any more."""
-        counts = self.counts(namespace)
+        counts = self._namespace_counts(namespace)
         for key in self._living[namespace]:
+            if self._is_own(key):
+                continue
             if key in self._stored:
                 self._on_stored(key, self._stored[key] if counts else None)
             if key in self._rows and key.kind not in NAMED_KINDS:
                 self._tell(key, self._rows[key] if counts else None, now)
         for key in self._naming[namespace]:
-            if self.counts(key.namespace):
+            if self.counts(key):
                 self._tell(key, self._rows[key], now)
 
     def _put(self, key: Key, row: Any) -> None:

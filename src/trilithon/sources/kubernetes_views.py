@@ -56,7 +56,7 @@ class WholeObjects:
         key = value.key
         if api_kind is not None and self._watched.has_our_status and "status" in api_kind.subresources:
             self._state.stored(key, _stored(api_kind, name, value))
-        if self._state.counts(key.namespace):
+        if self._state.counts(key):
             self._troubles.say(key, value.problems)
         if value.resource is not None:
             self._state.upsert(value.resource, now)
