@@ -276,10 +276,10 @@ async def test_servers_and_clients_prove_who_they_are() -> None:
             await fetched(Trust(ca=ca, server_name="api.test"), Credential())
 
 
-async def test_discovery_names_groups_versions_and_kinds() -> None:
+async def test_discovery_names_versions_and_kinds() -> None:
     answers = {
         "/api": b'{"versions":["v1"]}',
-        "/apis": b'{"groups":[{"name":"shop.test","versions":[{"version":"v1"},{"version":"v1beta1"}]}]}',
+        "/apis/shop.test": b'{"name":"shop.test","versions":[{"version":"v1"},{"version":"v1beta1"}]}',
         "/apis/shop.test/v1": b'{"resources":[{"name":"widgets","kind":"Widget","namespaced":true,"verbs":["list",'
         b'"watch"]},{"name":"widgets/status","kind":"Widget","namespaced":true,"verbs":["patch"]},'
         b'{"name":"reviews","kind":"Review","namespaced":false,"verbs":["create"]}]}',
@@ -290,7 +290,7 @@ async def test_discovery_names_groups_versions_and_kinds() -> None:
 
     async with serving(handler) as server, client_of(server) as client:
         discovery = Discovery(client.transport)
-        assert await discovery.groups() == {"": ("v1",), "shop.test": ("v1", "v1beta1")}
+        assert (await discovery.versions(""), await discovery.versions("shop.test")) == (("v1",), ("v1", "v1beta1"))
         assert await discovery.kinds("shop.test", "v1") == (
             ApiKind("shop.test", "v1", "Widget", "widgets", True, ("status",)),
         )

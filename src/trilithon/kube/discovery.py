@@ -23,13 +23,8 @@ class _GroupVersion(Struct):
     version: str
 
 
-class _Group(Struct, rename="camel"):
-    name: str = ""
+class _Group(Struct):
     versions: tuple[_GroupVersion, ...] = ()
-
-
-class _Groups(Struct):
-    groups: tuple[_Group, ...]
 
 
 class _CoreVersions(Struct):
@@ -82,17 +77,11 @@ class Discovery:
         self._clock = clock
         self._asked: dict[str, tuple[float, asyncio.Task[bytes]]] = {}
 
-    async def groups(self) -> dict[str, tuple[str, ...]]:
-        """Every API group with its versions, the server's preferred one first; the core group is "".
+    async def versions(self, group: str) -> tuple[str, ...]:
+        """The versions of one group, the server's preferred one first; none if it is not served.
 
         Raises KubeError, as every method here.
         """
-        core = _decoded(await self._get("/api"), _CoreVersions)
-        found = _decoded(await self._get("/apis"), _Groups)
-        return {"": core.versions, **{group.name: tuple(v.version for v in group.versions) for group in found.groups}}
-
-    async def versions(self, group: str) -> tuple[str, ...]:
-        """The versions of one group; none if it is not served."""
         if not group:
             return _decoded(await self._get("/api"), _CoreVersions).versions
         try:

@@ -98,9 +98,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, msgspec.MsgspecError):
         return str(error)
     return f"it cannot be decoded ({type(error).__name__})"
-
-
-def own_copy(written: msgspec.Raw) -> bytes:
-    """A decoder that keeps the object as its JSON."""
-    # The bytes as received are part of a much longer answer, which a reference would keep in memory.
-    return bytes(written)
