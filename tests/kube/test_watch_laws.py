@@ -249,3 +249,35 @@ def test_a_better_version_that_is_installed_later_is_found_and_a_failing_search_
     api.put("a", size=1)
     listed("v1", 900)
     assert known.log == ["found v1beta1", "+a", "synced", "found v1", "+a", "synced"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_server_that_returns_is_asked_again_soon_whatever_it_says_at_first(seed: int) -> None:
+    """It refuses what it does not know yet, and has forgotten history; the waiting for its return was long."""
+    state, api, now = WatchState(WANTED, widget, Selection(), random.Random(seed)), ModelApi(), 0.0
+    api.put("a")
+    list(state.found(ApiKind(GROUP, "v1", KIND, PLURAL), now))
+    state.step(now)
+    list(state.opened(now))
+    list(state.received(b"".join(api.initial()[0]), now))
+
+    def fails(error: KubeError) -> float:
+        """Have the next attempt fail, and return how long it was waited for."""
+        nonlocal now
+        step, waited = state.step(now), 0.0
+        if isinstance(step, Pause):
+            waited = step.seconds
+            now += waited
+            assert isinstance(state.step(now), Fetch | Stream)
+        list(state.failed(error, now))
+        return waited
+
+    assert max(fails(Unreachable("away")) for _ in range(20)) > 4.0
+    fails(api_error(*refusal(403, "Forbidden", "roles are not known yet")))
+    refused_at = now
+    fails(api_error(*refusal(429, "TooManyRequests", "storage is (re)initializing")))
+    fails(api_error(*refusal(410, "Expired", "too old resource version")))
+    step = state.step(now)
+    assert isinstance(step, Pause)
+    assert now + step.seconds - refused_at <= 3.5
+    assert isinstance(state.step(now + step.seconds), Stream), "a new list"

@@ -98,7 +98,8 @@ class WatchState(Generic[T]):
         self._wanted = wanted
         self._selection = selection
         self._dice = dice or random.Random()  # noqa: S311 - nothing secret is drawn
-        self._backoff = Backoff(self._dice)
+        # A server that was away for long and answers again is asked again soon, whatever it answers at first.
+        self._backoff_away, self._backoff_refused = Backoff(self._dice), Backoff(self._dice)
         self._objects = WatchedObjects(decode)
         self._kind: ApiKind | None = None
         # The apiVersion in which objects were read last; "" if the kind was never served.
@@ -250,7 +251,7 @@ class WatchState(Generic[T]):
         self._is_doubtful = True
         self._failures += 1
         self._judge_version(error)
-        self._pause_until = now + self._backoff.failed(error.retry_after if isinstance(error, ApiError) else None)
+        self._pause_until = now + self._wait_after(error)
         if self._is_no_trouble_yet(error, was_open=was_open):
             return
         yield from self._in_trouble(Degraded(str(error)))
@@ -321,7 +322,13 @@ class WatchState(Generic[T]):
 
     def _succeeded(self) -> None:
         self._failures = self._version_failures = 0
-        self._backoff.reset()
+        self._backoff_away.reset()
+        self._backoff_refused.reset()
+
+    def _wait_after(self, error: KubeError) -> float:
+        if isinstance(error, Unreachable):
+            return self._backoff_away.failed()
+        return self._backoff_refused.failed(error.retry_after if isinstance(error, ApiError) else None)
 
     def _list_again(self) -> None:
         self._version = self._page = ""
