@@ -110,9 +110,10 @@ class Replicas:
                             self._current[address] = news.is_current
                             self._proxies.say_of(address, news.proxies)
                 except (grpc.aio.AioRpcError, msgspec.MsgspecError) as error:
+                    why = str(error)
+                    if isinstance(error, grpc.aio.AioRpcError):
+                        why = error.details() or str(error.code())
                     # One that comes or goes is met without being ready; what lasts is told.
-                    is_refusal = isinstance(error, grpc.aio.AioRpcError)
-                    why = (error.details() or str(error.code())) if is_refusal else str(error)
                     if address not in self._forgetting and why != said:
                         said = why
                         self._on_trouble(f"the replica at {address} is not followed: {why}")
