@@ -203,13 +203,14 @@ class Applier:
 
     async def _apply(self, gateway: Key) -> float | None:
         """Do what a Gateway needs; when to look at it again at the earliest, if something was written."""
+        infrastructure = self._wanted.get(gateway)
+        if infrastructure is None:
+            self._application.forget(gateway)
         if not self._leads() or not self._is_told:
             # Whoever leads next looks at everything.
             return None
-        infrastructure = self._wanted.get(gateway)
         if infrastructure is None:
             await self._application.withdraw(gateway)
-            self._application.forget(gateway)
             self._say(gateway, None)
             outcome = None
         else:
