@@ -17,9 +17,9 @@ from bench.contender import host
 from bench.figures import Fault
 from bench.programs import say
 from testcluster import Cluster
-from testcluster.conformance.implementation import remove_namespace
 
 READY_SECONDS = 120.0
+GONE_SECONDS = 300.0
 # Between two looks whether something is served.
 POLL_SECONDS = 0.001
 
@@ -160,4 +160,6 @@ def clear(cluster: Cluster, contender: Contender) -> None:
     cluster.api.delete(path)
     cluster.api.call("DELETE", f"/api/v1/namespaces/{NAMESPACE}/pods?gracePeriodSeconds=0", timeout=60)
     contender.remove(cluster)
-    remove_namespace(cluster, NAMESPACE)
+    path = f"/api/v1/namespaces/{NAMESPACE}"
+    cluster.api.delete(path)
+    cluster.wait_for(f"the end of the namespace {NAMESPACE}", lambda: cluster.find(path) is None, GONE_SECONDS)
