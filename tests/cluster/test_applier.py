@@ -146,6 +146,25 @@ async def test_what_others_change_is_put_back(applying: Applying, cluster: Clust
         await until("the Deployment", lambda: uids(applying.objects("Deployment")) not in ([], uids([deployment])))
 
 
+@pytest.mark.parametrize("label", ["trilithon.dev/installation", "app.kubernetes.io/managed-by"])
+async def test_labels_that_are_taken_away_are_put_back(applying: Applying, cluster: Cluster, label: str) -> None:
+    """The watch loses sight of the object: it is the same one, its Gateway controls it, and it is soon as it was."""
+    namespace = applying.namespace
+    async with applying.running():
+        await _shown(applying, gateway(namespace))
+        (before,) = applying.objects("Service")
+        path = f"/api/v1/namespaces/{namespace}/services/{before['metadata']['name']}"
+        cluster.api.merge(path, {"metadata": {"labels": {label: None}}})
+        await until(
+            "the label", lambda: applying.objects("Service")[0]["metadata"]["labels"] == before["metadata"]["labels"]
+        )
+        assert uids(applying.objects("Service")) == uids([before])
+        assert applying.unapplied == []
+        mark = cluster.audit.mark()
+        await asyncio.sleep(1.0)
+        assert applying.said(mark) == []
+
+
 async def test_who_changes_it_all_the_time_is_not_fought(applying: Applying, cluster: Cluster) -> None:
     """Repairs become rarer: a handful within five seconds of a rival's fifty writes."""
     namespace = applying.namespace
