@@ -46,10 +46,8 @@ def written(results: Sequence[Results]) -> Iterator[str]:
     yield "### By test"
     yield ""
     catalogue, profiles = results[0].catalogue, _profiles(results)
-    yield (
-        f"Tests that none of these claims are left out. {NOTHING} needs a feature that is not claimed; "
-        "skipped was left out on request, though its features are claimed."
-    )
+    yield f"Tests that none of these claims are not listed. `{NOTHING}`: it needs a feature that is not claimed;"
+    yield "skipped: it was left out on request, though its features are claimed."
     yield ""
     yield from _table(["test", "counts in", *names], _test_rows(results, catalogue, profiles))
 
@@ -60,11 +58,12 @@ def _about(results: Sequence[Results]) -> Iterator[str]:
         f"The suite of Gateway API {first.gateway_api}, {first.channel} channel, in the test cluster "
         f"(Kubernetes {first.kubernetes})."
     )
+    yield ""
     for one in results:
         count = len(one.runs)
         times = ", ".join(f"{run.seconds:.0f} s" for run in one.runs)
         runs = "one run" if count == 1 else f"{count} runs in a row"
-        yield f"{one.implementation} {one.version}: {runs} on {one.date}, {times}."
+        yield f"* {one.implementation} {one.version}: {runs} on {one.date}, {times}."
 
 
 def _profiles(results: Sequence[Results]) -> tuple[Profile, ...]:

@@ -11,6 +11,7 @@ from testcluster.audit import AuditEvent
 from testcluster.cluster import Cluster
 
 RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
+CREATED: Final = 201
 ACCOUNT: Final = "system:serviceaccount:"
 
 
@@ -48,6 +49,9 @@ def compared(may: Iterable[Right], events: Iterable[AuditEvent]) -> Rights:
         if event.target.resource:
             right = Right(_named(event.resource, event.target.api_group), event.verb)
             (refused if event.is_forbidden else used).add(right)
+            # An object that is applied for the first time comes by a patch, which needs both rights.
+            if event.verb == "patch" and event.code == CREATED:
+                used.add(right._replace(verb="create"))
     return Rights(_told(refused), _told(set(may) - used))
 
 

@@ -39,6 +39,13 @@ def test_rights_are_refused_used_or_unused() -> None:
     assert rights.unused == ("create events", "patch gateways.g")
 
 
+def test_what_is_applied_for_the_first_time_is_created() -> None:
+    """By a patch, which the API server allows to those alone who may create."""
+    may = {Right("secrets", "create"), Right("secrets", "patch")}
+    assert compared(may, [event("patch", resource="secrets")]).unused == ("create secrets",)
+    assert compared(may, [event("patch", code=201, resource="secrets")]).unused == ()
+
+
 def test_a_refusal_for_another_reason_is_none_for_lack_of_rights() -> None:
     """Such as writing into a namespace that is being deleted."""
     rights = compared({Right("secrets", "create")}, [event("create", code=403, resource="secrets")])
