@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +20,7 @@ from testcluster.conformance.implementation import Implementation, wait_claims, 
 from testcluster.conformance.outcome import Results, Run
 from testcluster.conformance.report import correct
 from testcluster.conformance.rights import accounted
-from testcluster.conformance.running import Order
+from testcluster.conformance.running import OUTPUT, REPORT, Order
 from testcluster.conformance.traefik import Traefik
 from testcluster.conformance.trilithon import MODES, Trilithon
 from testcluster.failure import Failure
@@ -67,6 +69,8 @@ def conformance(layout: Layout, /, name: str, infrastructure: str, traefik_versi
         document.update(page, last_results())
         return
     implementation: Implementation = Traefik(traefik_version) if name == "traefik" else Trilithon(infrastructure)
+    # So that what was started ends with this, and is not left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     tests = options["tests"]
     folder = options["out"] or FOLDER / (implementation.label + (PART if tests else ""))
     wanted = Wanted(implementation, options["profiles"], tests, options["times"], folder)
@@ -98,7 +102,7 @@ def run_all(cluster: Cluster, wanted: Wanted) -> Results:
     order = order_of(wanted, catalogue, profiles, features)
     version = implementation.version
     click.echo(f"{implementation.name} {version} claims {len(features)} features: {', '.join(order.profiles)}")
-    shutil.rmtree(wanted.folder, ignore_errors=True)
+    _remove_earlier(wanted.folder)
     runs: list[Run] = []
     for number in range(1, wanted.times + 1):
         folder = wanted.folder / f"run-{number}"
@@ -174,12 +178,21 @@ def _read(paths: Iterator[Path]) -> Iterator[Results]:
             yield msgspec.json.decode(path.read_bytes(), type=Results)
 
 
+def _remove_earlier(folder: Path) -> None:
+    """Remove what an earlier command left in the folder, and nothing else: it may be anybody's."""
+    for path in (folder / RESULTS, folder / REPORT):
+        path.unlink(missing_ok=True)
+    for path in folder.glob("run-*"):
+        if (path / OUTPUT).exists():
+            shutil.rmtree(path)
+
+
 def _keep_report(folder: Path, results: Results) -> None:
     """Put the reports right, and file that of the worst run as the report of all."""
     for number, run in enumerate(results.runs, 1):
         verdicts = {outcome.test: outcome.verdict for outcome in run.outcomes}
-        correct(folder / f"run-{number}" / "report.yaml", verdicts, results.catalogue)
+        correct(folder / f"run-{number}" / REPORT, verdicts, results.catalogue)
     worst = max(range(len(results.runs)), key=lambda index: results.runs[index].status)
-    report = folder / f"run-{worst + 1}" / "report.yaml"
+    report = folder / f"run-{worst + 1}" / REPORT
     if report.exists():
-        shutil.copyfile(report, folder / report.name)
+        shutil.copyfile(report, folder / REPORT)

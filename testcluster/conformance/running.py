@@ -33,6 +33,8 @@ USABLE_ADDRESS: Final = BALANCER_NETWORK.broadcast_address - 1
 """For GatewayStaticAddresses: the last of the pool, which others would get long after this run."""
 UNUSABLE_ADDRESS: Final = "198.51.100.7"
 """Outside of the pool, in a network that is kept for documentation."""
+OUTPUT: Final = "output.log"
+REPORT: Final = "report.yaml"
 REMAINS: Final = "gateway-conformance-"
 """What the names of the suite's namespaces begin with."""
 REMAINS_SECONDS: Final = 120.0
@@ -91,16 +93,16 @@ def catalogue(cluster: Cluster) -> Catalogue:
 
 
 def run(cluster: Cluster, order: Order, folder: Path, say: Say) -> Run:
-    """Run the suite and tell each test as it ends. ``output.log`` and ``report.yaml`` are left in the folder."""
+    """Run the suite and tell each test as it ends. Its output and its report are left in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    report = (folder / "report.yaml").absolute()
+    report = (folder / REPORT).absolute()
     report.unlink(missing_ok=True)
     clear_away(cluster, say)
     transcript = Transcript()
     begun = time.monotonic()
     command = [str(cluster.layout.bin / PROGRAM), *order.arguments(report)]
     with (
-        (folder / "output.log").open("w", encoding="utf-8") as log,
+        (folder / OUTPUT).open("w", encoding="utf-8") as log,
         subprocess.Popen(
             command_in_hub(cluster.layout, command),
             stdin=subprocess.DEVNULL,
