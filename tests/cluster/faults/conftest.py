@@ -16,3 +16,5 @@ def world(cluster: Cluster) -> Iterator[World]:
     """The world, which each test leaves as it was but for where some routes of its own lead."""
     with made(cluster) as one:
         yield one
+        # Whoever comes after finds a cluster whose parts have all recovered.
+        cluster.settle()

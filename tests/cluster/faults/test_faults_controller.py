@@ -57,7 +57,6 @@ def test_forgotten_history_makes_nothing_flicker(world: World) -> None:
         written = [(event.resource, event.name) for event in controllers.writes(mark)]
         assert set(written) == {("httproutes/status", "r-002")}
         _is_only_changed(given, envoy.given())
-    world.cluster.settle()
     assert traffic.verdict() == ""
     print(f"\ncompaction: {len(traffic.failures)} of {traffic.total} requests failed")
 
@@ -83,7 +82,10 @@ def test_another_leads_when_the_leader_stands_still_or_dies(world: World) -> Non
         world.cluster.api.delete(f"/api/v1/namespaces/{controllers.namespace}/pods/{_name(second)}", 0)
         died = _succession(world, "r-004", _name(second))
         controllers.wait_ready()
-    assert _turns(controllers, world, mark) == [_name(second), _leader_name(controllers)]
+    turns = _turns(controllers, world, mark)
+    assert turns[-2:] == [_name(second), _leader_name(controllers)]
+    # Who followed was not interrupted.
+    assert len(turns) == len(set(turns))
     assert traffic.verdict() == ""
     print(f"\nsuccession: {stood:.1f} s after standing still, {died:.1f} s after dying")
     print(f"{len(traffic.failures)} of {traffic.total} requests failed")

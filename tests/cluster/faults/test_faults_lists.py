@@ -15,7 +15,7 @@ from tests.cluster.faults.world import fresh_namespace
 
 pytestmark = pytest.mark.timeout(120)
 
-ATTEMPTS = 4
+ATTEMPTS = 3
 """How often the controller is refused before the fault goes."""
 PAGE = 7
 GOING = ("r-27", "r-28", "r-29")
