@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def command_in_hub(layout: Layout, argv: Sequence[str]) -> list[str]:
 
 def environment(layout: Layout, *, inherit: bool = True) -> dict[str, str]:
     """The environment of a command in the hub; ``inherit`` adds it to ours."""
-    path = f"{layout.bin}:{os.environ.get('PATH', os.defpath)}"
+    # Ours first: kubectl of the cluster's version, and trilithon of this checkout.
+    path = f"{layout.bin}:{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
     ours = {"KUBECONFIG": str(layout.kubeconfig), "PATH": path, "TESTCLUSTER": layout.name}
     return {**os.environ, **ours} if inherit else ours
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -14,6 +15,7 @@ import click
 from trilithon.cli.command import EXIT_STATUS, Command
 from trilithon.cli.main import INTERRUPTED, EnvironmentLacks
 from trilithon.model.settings import CONTROLLER_NAME
+from trilithon.resources.gateways import DomainPrefixedPath
 
 if TYPE_CHECKING:
     from trilithon.cli.cluster_serving import ClusterServing
@@ -37,6 +39,24 @@ class Place(click.ParamType[tuple[str, int]]):
         return host.strip("[]"), int(port)
 
 
+class Written(click.ParamType[str]):
+    """A text that a pattern takes, said in words."""
+
+    def __init__(self, name: str, pattern: str) -> None:
+        self.name = name
+        self._pattern = re.compile(pattern)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text, or a refusal."""
+        if not self._pattern.fullmatch(str(value)):
+            self.fail(f"{value!r} is no {self.name}", param, ctx)
+        return str(value)
+
+
+NAMESPACE = Written("namespace", r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+CONTROLLER = Written("controller name (a domain and a path, such as example.com/mine)", DomainPrefixedPath)
+
+
 @click.command(
     cls=Command,
     examples=(
@@ -55,7 +75,11 @@ class Place(click.ParamType[tuple[str, int]]):
 )
 @click.option("--context", default="", help="This context of the kubeconfig instead of the current one.")
 @click.option(
-    "--namespace", "namespaces", multiple=True, help="Serve objects of this namespace alone; may be repeated."
+    "--namespace",
+    "namespaces",
+    type=NAMESPACE,
+    multiple=True,
+    help="Serve objects of this namespace alone; may be repeated.",
 )
 @click.option("--namespace-selector", default="", help="Serve objects of the namespaces with these labels: a=b,c.")
 @click.option(
@@ -65,9 +89,16 @@ class Place(click.ParamType[tuple[str, int]]):
     show_default=True,
     help="What runs the Envoys: a Deployment for each Gateway, or processes of this machine on loopback addresses.",
 )
-@click.option("--controller-name", default=CONTROLLER_NAME, show_default=True, help="Serve the classes that name this.")
+@click.option(
+    "--controller-name",
+    type=CONTROLLER,
+    default=CONTROLLER_NAME,
+    show_default=True,
+    help="Serve the classes that name this.",
+)
 @click.option(
     "--own-namespace",
+    type=NAMESPACE,
     envvar=POD_NAMESPACE,
     help=f"Where the Lease and the certificate authority are (${POD_NAMESPACE}, else the context's namespace).",
 )

@@ -12,6 +12,7 @@ from trilithon.cli.origin import Origin
 from trilithon.inspect.check import problems_of
 from trilithon.inspect.overview import ProblemView, problem_view
 from trilithon.model.settings import Settings
+from trilithon.model.tables import OURS
 from trilithon.pipeline import Translation, translate
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
@@ -22,8 +23,8 @@ from trilithon.sources.files import FileSource
 class Manifests(Struct, frozen=True):
     """What some folders and files say, or a cluster, or both, translated.
 
-    ``misread`` are the problems of the files themselves, ``unread`` those of reading the cluster; ``in_cluster`` is
-    what the cluster holds, None where none was asked.
+    ``misread`` are the problems of the files themselves, ``unread`` those of reading the cluster and what its
+    controller says; ``in_cluster`` is what the cluster holds, None where none was asked.
     """
 
     source: FileSource
@@ -52,15 +53,21 @@ def read(origin: Origin, settings: Settings | None = None) -> Manifests:
     change = source.load()
     if not origin.is_cluster:
         return Manifests(source, translate(change.upserts.values(), settings), change.problems)
-    from trilithon.cli.cluster_reading import SETTINGS, read_cluster
+    from trilithon.cli.cluster_reading import SETTINGS, not_programmed, read_cluster
 
-    found = read_cluster(origin.kubeconfig, origin.context)
+    found = read_cluster(origin)
     # Namespaces that files imply say less than those that exist.
     implied = {key: row for key, row in change.upserts.items() if source.position(key) is None}
     applied = {**implied, **found.resources, **{key: change.upserts[key] for key in change.upserts.keys() - implied}}
-    programmed = None if origin.paths else found.programmed
-    translation = translate(applied.values(), SETTINGS, programmed)
-    return Manifests(source, translation, change.problems, found.resources, found.problems)
+    if origin.paths:
+        translation = translate(applied.values(), SETTINGS)
+        return Manifests(source, translation, change.problems, found.resources, found.problems)
+    served = {key for key, condition in found.programmed.items() if condition.status == "True"}
+    translation = translate(applied.values(), SETTINGS, served)
+    ours = translation.engine.rows(OURS)
+    said = not_programmed(found, problems_of(translation.engine))
+    unread = (*found.problems, *(problem for problem in said if problem.key in ours))
+    return Manifests(source, translation, change.problems, found.resources, unread)
 
 
 def all_problems(manifests: Manifests) -> tuple[ProblemView, ...]:

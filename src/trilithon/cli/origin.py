@@ -16,12 +16,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Origin(Struct, frozen=True):
-    """Folders and files, and, where ``is_cluster``, the cluster that kubeconfig and context name."""
+    """Folders and files, and, where ``is_cluster``, the cluster that kubeconfig and context name.
+
+    With ``namespaces`` only those of the cluster are read.
+    """
 
     paths: tuple[Path, ...] = ()
     is_cluster: bool = False
     kubeconfig: Path | None = None
     context: str = ""
+    namespaces: tuple[str, ...] = ()
 
 
 def origin(function: F) -> F:
@@ -36,17 +40,25 @@ def optional_origin(function: F) -> F:
 
 def _with_options(function: F, *, is_needed: bool) -> F:
     @wraps(function)
-    def command(paths: tuple[Path, ...], cluster: bool, kubeconfig: Path | None, context: str, **more: Any) -> Any:
-        if not cluster and (kubeconfig is not None or context):
-            raise click.UsageError("--kubeconfig and --context choose a cluster: give --cluster, too")
+    def command(
+        paths: tuple[Path, ...],
+        cluster: bool,
+        kubeconfig: Path | None,
+        context: str,
+        namespaces: tuple[str, ...],
+        **more: Any,
+    ) -> Any:
+        if not cluster and (kubeconfig is not None or context or namespaces):
+            raise click.UsageError("--kubeconfig, --context and --namespace are of a cluster: give --cluster, too")
         if is_needed and not paths and not cluster:
             examples = getattr(click.get_current_context().command, "examples", ())
             example = f"; for example: {examples[0]}" if examples else ""
             raise click.UsageError(f"name a folder or file of manifests, or give --cluster{example}")
-        return function(origin=Origin(tuple(paths), cluster, kubeconfig, context), **more)
+        return function(origin=Origin(tuple(paths), cluster, kubeconfig, context, namespaces), **more)
 
     wrapped: Any = command
     for decorate in (
+        click.option("--namespace", "namespaces", multiple=True, help="Read this namespace of it; may be repeated."),
         click.option("--context", default="", metavar="NAME", help="This context of the kubeconfig."),
         click.option("--kubeconfig", type=click.Path(path_type=Path), help="This file, not $KUBECONFIG."),
         click.option("--cluster", is_flag=True, help="Read a cluster; with PATH, as if that were applied to it."),

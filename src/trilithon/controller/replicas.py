@@ -26,6 +26,8 @@ SLICES = KindWanted("discovery.k8s.io", "EndpointSlice", ("v1",))
 # The Envoys of a replica that is gone have found another one by then.
 FORGET_SECONDS = 5.0
 AGAIN_SECONDS = 1.0
+# A replica is in its Service's endpoints for a while before it listens, and after it has ended.
+PATIENT_ATTEMPTS = 30
 
 
 class _Endpoint(Struct):
@@ -98,14 +100,14 @@ class Replicas:
     async def _follow(self, address: str) -> None:
         """Follow one, again and again; what it said holds a little longer than its connection."""
         host = f"[{address}]" if ":" in address else address
-        said = ""
+        said, failures = "", 0
         try:
             while True:
                 try:
                     told = follow(f"{host}:{self._installation.xds_port}", self._installation.xds_host, self._security)
                     async with aclosing(told):
                         async for news in told:
-                            said = ""
+                            said, failures = "", 0
                             self._is_back(address)
                             self._current[address] = news.is_current
                             self._proxies.say_of(address, news.proxies)
@@ -113,8 +115,9 @@ class Replicas:
                     why = str(error)
                     if isinstance(error, grpc.aio.AioRpcError):
                         why = error.details() or str(error.code())
-                    # One that comes or goes is met without being ready; what lasts is told.
-                    if address not in self._forgetting and why != said:
+                    # One that comes or goes is met while it is not ready; what lasts is told.
+                    failures += 1
+                    if failures > PATIENT_ATTEMPTS and why != said:
                         said = why
                         self._on_trouble(f"the replica at {address} is not followed: {why}")
                 self._is_away(address)
