@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from trilithon.infrastructure.installation import AUTHORITY_SECRET
-from trilithon.infrastructure.rights import CLUSTER, SERVED, Right, own
+from trilithon.infrastructure.rights import CLASS_PARAMETERS, CLUSTER, SERVED, Right, own
 
 PAGE = (Path(__file__).parents[2] / "docs/security.md").read_text()
 TABLES = re.findall(r"\| resource \| verbs \| because \|\n\|[-|]+\n((?:\|.*\n)+)", PAGE)
@@ -32,5 +32,5 @@ def test_the_page_has_every_right_where_it_holds() -> None:
     assert [written(table) for table in TABLES] == [
         granted(CLUSTER),
         granted(SERVED),
-        granted(own("trilithon", AUTHORITY_SECRET)),
+        granted((*own("trilithon", AUTHORITY_SECRET), *CLASS_PARAMETERS)),
     ]
