@@ -107,7 +107,7 @@ def _rights(results: Results) -> Iterator[str]:
         return
     if results.rights.refused:
         yield f"{results.implementation} was refused for lack of rights: {', '.join(results.rights.refused)}"
-    if results.rights.unused:
+    if results.rights.unused and not results.is_part:
         yield f"rights of {results.implementation} that no test needed: {', '.join(results.rights.unused)}"
     yield ""
 
