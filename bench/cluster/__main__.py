@@ -37,22 +37,28 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     # A benchmark that is told to end must take away what it made.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(FAILED))
-    if options.again is not None:
-        print(report(msgspec.json.decode(options.again.read_bytes(), type=Results)))
-        return 0
     try:
-        results = _measured(options)
+        results = _again(options.again) if options.again is not None else _measured(options)
     except (Fault, Failure, ApiError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return FAILED
-    options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / f"cluster-{dt.datetime.now(dt.UTC):%Y-%m-%dT%H%M%S}.json"
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+    if options.again is None:
+        _keep(results, options.out)
     print(report(results))
     if options.document is not None:
         options.document.write_text(with_figures(options.document.read_text(), report(results)))
-    say(f"written to {file}")
     return 0
+
+
+def _again(file: Path) -> Results:
+    return msgspec.json.decode(file.read_bytes(), type=Results)
+
+
+def _keep(results: Results, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"cluster-{dt.datetime.now(dt.UTC):%Y-%m-%dT%H%M%S}.json"
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+    say(f"written to {file}")
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -66,7 +72,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="leave the cluster up for the next run")
     parser.add_argument("--out", type=Path, default=Path("bench/results"), help="folder of the JSON file")
     parser.add_argument("--document", type=Path, help="a page whose figures are replaced by these")
-    parser.add_argument("--again", type=Path, help="print what an earlier run's JSON file says, and measure nothing")
+    parser.add_argument("--again", type=Path, help="tell what an earlier run's JSON file says, and measure nothing")
     return parser.parse_args(arguments)
 
 
