@@ -196,7 +196,8 @@ class Exercise:
     def _wait_observed(self, path: str) -> None:
         def is_observed() -> bool:
             found = self._cluster.get(path)
-            said = [one for each in found["status"]["parents"] for one in each["conditions"]]
+            parents = (found.get("status") or {}).get("parents") or []
+            said = [one for each in parents for one in each["conditions"]]
             return {each["observedGeneration"] for each in said} == {found["metadata"]["generation"]}
 
         self._wait(f"the status of {path}", is_observed)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 import pytest
 
-from testcluster import Cluster
+from testcluster import Cluster, Failure
 from testcluster.api import conditions
 from testcluster.audit import AuditEvent
 from tests.cluster.citizenship.exercise import Exercise
@@ -17,10 +18,12 @@ from tests.cluster.citizenship.town import GATEWAY_API, Town, namespace_of
 from tests.cluster.faults.installed import installed
 from tests.cluster.faults.objects import gateway, route
 from trilithon.infrastructure.installation import AUTHORITY_SECRET
-from trilithon.infrastructure.rights import CLUSTER, SERVED, Right, own
+from trilithon.infrastructure.rights import CLASS_PARAMETERS, CLUSTER, SERVED, Right, own
 
 pytestmark = pytest.mark.timeout(400)
 
+WATCH_SECONDS = 75.0
+"""Longer than any watch lasts."""
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 
 
@@ -68,6 +71,16 @@ def grants(rights: Iterable[Right], namespace: str = "") -> Iterator[Grant]:
                 yield from (Grant(right.group, resource, verb, namespace, name) for name in right.names or ("",))
 
 
+def unused(granted: Iterable[Grant], used: Iterable[Use]) -> list[Grant]:
+    """Those that nothing needed."""
+    return [grant for grant in sorted(granted) if not any(grant.allows(use) for use in used)]
+
+
+def _wait_used(cluster: Cluster, granted: Iterable[Grant], events: Callable[[], list[AuditEvent]]) -> None:
+    with suppress(Failure):
+        cluster.wait_for("every right to be used", lambda: not unused(granted, set(uses(events()))), WATCH_SECONDS)
+
+
 def test_every_right_is_used_and_none_is_missing(cluster: Cluster) -> None:
     """From the installation on, with everything that needs a right of its own."""
     name, mark = f"rights{secrets.token_hex(3)}", cluster.audit.mark()
@@ -80,12 +93,14 @@ def test_every_right_is_used_and_none_is_missing(cluster: Cluster) -> None:
         exercise.be_faster()
         exercise.begin_again()
         exercise.leave()
+        granted = {*grants((*CLUSTER, *SERVED)), *grants(own("trilithon", AUTHORITY_SECRET), name)}
+        # A watch is in the audit log when it has ended.
+        _wait_used(cluster, granted, exercise.events)
         events = exercise.events()
-    granted = {*grants((*CLUSTER, *SERVED)), *grants(own("trilithon", AUTHORITY_SECRET), name)}
     used = set(uses(events))
     assert {f"{event.verb} {event.request_uri}" for event in events if event.is_forbidden} == set()
     assert [use for use in used if not any(grant.allows(use) for grant in granted)] == []
-    assert [grant for grant in sorted(granted) if not any(grant.allows(use) for use in used)] == []
+    assert unused(granted, used) == []
     print(f"\n{len(events)} requests; {len(granted)} rights, each used")
 
 
@@ -111,12 +126,13 @@ def test_an_installation_for_one_namespace_asks_for_nothing_elsewhere(cluster: C
         cluster.wait_for("a word about the class", lambda: any(map(_tells_of_a_class, asked())))
         cluster.api.delete(path)
         cluster.wait_for("the class to be unused", lambda: not cluster.get(class_path)["metadata"].get("finalizers"))
+        beside = [grant for grant in grants(CLASS_PARAMETERS, name) if grant.verb == "watch"]
+        _wait_used(cluster, beside, asked)
         events = asked()
     assert {f"{event.verb} {event.request_uri}" for event in events if event.is_forbidden} == set()
     assert {event.namespace for event in events} <= {"", name, served, "default"}
     assert {event.resource for event in events if event.namespace == "default"} == {"events"}
-    beside = {(event.resource, event.verb) for event in events if event.namespace == name}
-    assert ("gatewayparameters", "watch") in beside, "those that classes name"
+    assert unused(beside, set(uses(events))) == []
     # Of what is in a namespace nothing was asked for all of them.
     of_the_cluster = {resource for right in CLUSTER for resource in right.resources}
     assert {event.resource for event in events if event.target.resource and not event.namespace} <= of_the_cluster
