@@ -156,10 +156,10 @@ def site(cluster: Cluster, contender: Contender, backends: Backends, size: int) 
 
 def clear(cluster: Cluster, contender: Contender) -> None:
     """Take away what is there of a contender and of a measurement."""
-    path = f"/apis/{objects.GROUP}/namespaces/{NAMESPACE}/gateways/{objects.GATEWAY}"
-    cluster.api.delete(path)
-    cluster.api.call("DELETE", f"/api/v1/namespaces/{NAMESPACE}/pods?gracePeriodSeconds=0", timeout=60)
-    contender.remove(cluster)
+    cluster.api.delete(f"/apis/{objects.GROUP}/namespaces/{NAMESPACE}/gateways/{objects.GATEWAY}")
     path = f"/api/v1/namespaces/{NAMESPACE}"
     cluster.api.delete(path)
+    # Nobody waits for what proxies still serve.
+    cluster.api.call("DELETE", f"{path}/pods?gracePeriodSeconds=0", timeout=60)
+    contender.remove(cluster)
     cluster.wait_for(f"the end of the namespace {NAMESPACE}", lambda: cluster.find(path) is None, GONE_SECONDS)
