@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from trilithon.cli.main import EnvironmentLacks
@@ -17,9 +16,9 @@ from trilithon.kube.config import find_config
 from trilithon.kube.errors import ApiError, ConfigError, KubeError
 from trilithon.kube.transport import Transport
 from trilithon.model.settings import Installation, Settings
-from trilithon.model.stored import Stored
+from trilithon.model.stored import Stored, StoredCondition, condition_in
 from trilithon.resources.meta import GATEWAY_GROUP, Key
-from trilithon.resources.problem import Problem, Severity
+from trilithon.resources.problem import Problem
 from trilithon.sources.kubernetes import KubernetesSource
 from trilithon.sources.kubernetes_kinds import Scope
 from trilithon.sources.kubernetes_state import ClusterChange
@@ -29,35 +28,32 @@ TROUBLED_SECONDS = 3.0
 PATIENCE_SECONDS = 20.0
 LOOK_SECONDS = 0.25
 
-# Gateways have addresses of their own there, other controllers serve some, and generated Services are to be found.
-SETTINGS = Settings(
-    address="0.0.0.0",  # noqa: S104 - of pods
-    shared_address=False,
-    private_backends=False,
-    installation=Installation(),
-)
+# Troubles of a kind as a whole; those of single objects keep nobody waiting.
+_OF_KINDS = frozenset({"KindNotWatched", "KindGone"})
 
 
 class ClusterRead(Struct, frozen=True):
-    """Every object of a cluster that translation takes, those that are not read as they should be, and what the stored
-    status of each Gateway says of Programmed."""
+    """Every object of a cluster that translation takes, and those that are not read as they should be.
+
+    ``programmed`` is what the stored status of each Gateway says of Programmed, of its present generation.
+    """
 
     resources: Mapping[Key, Any]
     problems: tuple[Problem, ...]
-    programmed: Mapping[Key, Programmed]
+    programmed: Mapping[Key, StoredCondition]
 
 
-class Programmed(Struct, frozen=True):
-    """A Gateway's stored condition."""
-
-    status: str = "Unknown"
-    reason: str = ""
-    message: str = ""
-    type: str = ""
-
-
-class _Status(Struct):
-    conditions: tuple[Programmed, ...] | None = ()
+def settings_of(origin: Origin) -> Settings:
+    """The surroundings of a controller in that cluster."""
+    namespace, _, name = origin.installation.partition("/")
+    # Gateways have addresses of their own there, other controllers serve some, and generated Services are to be found.
+    return Settings(
+        controller_name=origin.controller_name,
+        address="0.0.0.0",  # noqa: S104 - of pods
+        shared_address=False,
+        private_backends=False,
+        installation=Installation(namespace, name),
+    )
 
 
 def read_cluster(origin: Origin) -> ClusterRead:
@@ -66,26 +62,19 @@ def read_cluster(origin: Origin) -> ClusterRead:
         config = find_config(origin.kubeconfig, origin.context)
     except ConfigError as error:
         raise EnvironmentLacks(str(error)) from error
-    return asyncio.run(_read(Transport(config), Scope(namespaces=origin.namespaces)))
-
-
-def not_programmed(read: ClusterRead, known: Iterable[Problem]) -> Iterator[Problem]:
-    """What the controller says of the Gateways that it does not serve, and is not known otherwise."""
-    told = {problem.key for problem in known if problem.severity == "error"}
-    for key, condition in sorted(read.programmed.items()):
-        if condition.status != "False" or key in told:
-            continue
-        severity: Severity = "warning" if condition.reason == "Pending" else "error"
-        message = f"the controller does not serve it: {condition.message}"
-        yield Problem(condition.reason, key, "", message, "kubectl describe shows its conditions and Events", severity)
+    own = origin.installation.partition("/")[0] if origin.namespaces else ""
+    return asyncio.run(_read(Transport(config), Scope(namespaces=origin.namespaces, own_namespace=own)))
 
 
 async def _read(transport: Transport, scope: Scope) -> ClusterRead:
-    programmed: dict[Key, Programmed] = {}
+    programmed: dict[Key, StoredCondition] = {}
 
     def stored(key: Key, found: Stored | None) -> None:
-        if key.kind == "Gateway" and found is not None:
-            programmed[key] = _programmed(found.status)
+        condition = condition_in(found.status, "Programmed") if found is not None else None
+        if key.kind == "Gateway" and found is not None and condition is not None:
+            # Of an older generation it says nothing of this one.
+            is_current = condition.observed_generation == found.generation
+            programmed[key] = condition if is_current else StoredCondition()
 
     async with transport:
         await _knock(transport)
@@ -117,7 +106,7 @@ async def _first(
         while not coming.done():
             await asyncio.wait({coming}, timeout=LOOK_SECONDS)
             waited += LOOK_SECONDS
-            errors = [each.problem for each in source.problems() if each.problem.severity == "error"]
+            errors = [each.problem for each in source.problems() if each.problem.code in _OF_KINDS]
             troubled = troubled + LOOK_SECONDS if errors else 0.0
             if not coming.done() and (troubled >= TROUBLED_SECONDS or waited >= PATIENCE_SECONDS):
                 raise _unread(transport, _why(errors) if errors else "the API server does not answer")
@@ -128,21 +117,19 @@ async def _first(
 
 
 def _why(errors: Sequence[Problem]) -> str:
-    """The kinds that cannot be listed, and the reason of the first of them."""
-    reason = errors[0].message.partition(": ")[2] or errors[0].message
-    kinds = sorted({problem.place for problem in errors if problem.place})
-    if "403" in reason and kinds:
-        return f"you may not list {', '.join(kinds)}; --namespace NAME asks for less"
-    return f"{', '.join(kinds)}: {reason}" if kinds else reason
+    """The kinds that may not be listed; else each kind that cannot be, with its reason, those of one reason together."""
+    refused: list[str] = []
+    others: dict[str, list[str]] = {}
+    for problem in errors:
+        reason = problem.message.partition(": ")[2] or problem.message
+        if reason.startswith("403 "):
+            refused.append(problem.place)
+        else:
+            others.setdefault(reason, []).append(problem.place)
+    said = [f"you may not list {', '.join(sorted(refused))}"] if refused else []
+    said += [f"{', '.join(sorted(names))}: {reason}" for reason, names in others.items()]
+    return "; ".join(said)
 
 
 def _unread(transport: Transport, why: str) -> EnvironmentLacks:
     return EnvironmentLacks(f"{transport.config.server} could not be read: {why}")
-
-
-def _programmed(status: bytes) -> Programmed:
-    try:
-        conditions = msgspec.json.decode(status or b"{}", type=_Status).conditions or ()
-    except msgspec.MsgspecError:
-        return Programmed()
-    return next((each for each in conditions if each.type == "Programmed"), Programmed())

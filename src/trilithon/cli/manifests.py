@@ -53,21 +53,22 @@ def read(origin: Origin, settings: Settings | None = None) -> Manifests:
     change = source.load()
     if not origin.is_cluster:
         return Manifests(source, translate(change.upserts.values(), settings), change.problems)
-    from trilithon.cli.cluster_reading import SETTINGS, not_programmed, read_cluster
+    from trilithon.cli.cluster_reading import read_cluster, settings_of
+    from trilithon.cli.said import not_programmed
 
     found = read_cluster(origin)
+    settings = settings_of(origin)
     # Namespaces that files imply say less than those that exist.
     implied = {key: row for key, row in change.upserts.items() if source.position(key) is None}
     applied = {**implied, **found.resources, **{key: change.upserts[key] for key in change.upserts.keys() - implied}}
     if origin.paths:
-        translation = translate(applied.values(), SETTINGS)
+        translation = translate(applied.values(), settings)
         return Manifests(source, translation, change.problems, found.resources, found.problems)
     served = {key for key, condition in found.programmed.items() if condition.status == "True"}
-    translation = translate(applied.values(), SETTINGS, served)
-    ours = translation.engine.rows(OURS)
-    said = not_programmed(found, problems_of(translation.engine))
-    unread = (*found.problems, *(problem for problem in said if problem.key in ours))
-    return Manifests(source, translation, change.problems, found.resources, unread)
+    translation = translate(applied.values(), settings, served)
+    engine = translation.engine
+    said = not_programmed(found.programmed, engine.rows(OURS), problems_of(engine))
+    return Manifests(source, translation, change.problems, found.resources, (*found.problems, *said))
 
 
 def all_problems(manifests: Manifests) -> tuple[ProblemView, ...]:

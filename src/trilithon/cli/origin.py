@@ -11,14 +11,27 @@ import click
 from msgspec import Struct
 
 from trilithon.cli.command import Manifests
+from trilithon.model.settings import CONTROLLER_NAME, Installation
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+INSTALLATION = f"{Installation().namespace}/{Installation().name}"
+_FLAGS = ("--kubeconfig", "--context", "--namespace", "--controller-name", "--installation")
+# The options that only a cluster has, and what they are otherwise.
+_OF_CLUSTER: dict[str, Any] = {
+    "kubeconfig": None,
+    "context": "",
+    "namespaces": (),
+    "controller_name": CONTROLLER_NAME,
+    "installation": INSTALLATION,
+}
 
 
 class Origin(Struct, frozen=True):
     """Folders and files, and, where ``is_cluster``, the cluster that kubeconfig and context name.
 
-    With ``namespaces`` only those of the cluster are read.
+    With ``namespaces`` only those of the cluster are read. ``controller_name`` and ``installation``, the
+    "namespace/name" of its Deployment, say as which controller it is looked at.
     """
 
     paths: tuple[Path, ...] = ()
@@ -26,6 +39,8 @@ class Origin(Struct, frozen=True):
     kubeconfig: Path | None = None
     context: str = ""
     namespaces: tuple[str, ...] = ()
+    controller_name: str = CONTROLLER_NAME
+    installation: str = INSTALLATION
 
 
 def origin(function: F) -> F:
@@ -40,24 +55,22 @@ def optional_origin(function: F) -> F:
 
 def _with_options(function: F, *, is_needed: bool) -> F:
     @wraps(function)
-    def command(
-        paths: tuple[Path, ...],
-        cluster: bool,
-        kubeconfig: Path | None,
-        context: str,
-        namespaces: tuple[str, ...],
-        **more: Any,
-    ) -> Any:
-        if not cluster and (kubeconfig is not None or context or namespaces):
-            raise click.UsageError("--kubeconfig, --context and --namespace are of a cluster: give --cluster, too")
+    def command(paths: tuple[Path, ...], cluster: bool, **options: Any) -> Any:
+        chosen = {name: options.pop(name) for name in _OF_CLUSTER}
+        if not cluster and any(chosen[name] != default for name, default in _OF_CLUSTER.items()):
+            raise click.UsageError(f"{', '.join(_FLAGS)} are of a cluster: give --cluster, too")
         if is_needed and not paths and not cluster:
             examples = getattr(click.get_current_context().command, "examples", ())
             example = f"; for example: {examples[0]}" if examples else ""
             raise click.UsageError(f"name a folder or file of manifests, or give --cluster{example}")
-        return function(origin=Origin(tuple(paths), cluster, kubeconfig, context, namespaces), **more)
+        return function(origin=Origin(tuple(paths), cluster, **chosen), **options)
 
     wrapped: Any = command
     for decorate in (
+        click.option(
+            "--installation", default=INSTALLATION, metavar="NAMESPACE/NAME", help="The controller's Deployment there."
+        ),
+        click.option("--controller-name", default=CONTROLLER_NAME, help="Look as the controller of this name."),
         click.option("--namespace", "namespaces", multiple=True, help="Read this namespace of it; may be repeated."),
         click.option("--context", default="", metavar="NAME", help="This context of the kubeconfig."),
         click.option("--kubeconfig", type=click.Path(path_type=Path), help="This file, not $KUBECONFIG."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 
 from trilithon.kube.objects import ObjectPath
@@ -20,3 +21,26 @@ class Stored(Struct, frozen=True, gc=False):
     generation: int
     finalizers: tuple[str, ...] = ()
     status: bytes = b""
+
+
+class StoredCondition(Struct, frozen=True, gc=False, rename="camel"):
+    """A condition as an API server holds it, as far as anybody here asks."""
+
+    type: str = ""
+    status: str = "Unknown"
+    reason: str = ""
+    message: str = ""
+    observed_generation: int = 0
+
+
+class _Conditions(Struct):
+    conditions: tuple[StoredCondition, ...] | None = ()
+
+
+def condition_in(status: bytes, type_: str) -> StoredCondition | None:
+    """The condition of a type in the raw JSON of a status; None where there is none, or it cannot be read."""
+    try:
+        found = msgspec.json.decode(status or b"{}", type=_Conditions).conditions or ()
+    except msgspec.MsgspecError:
+        return None
+    return next((each for each in found if each.type == type_), None)

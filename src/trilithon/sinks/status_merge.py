@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from trilithon.model.stored import condition_in
 from trilithon.resources.meta import GATEWAY_GROUP
 from trilithon.status.conditions import within_limit
 
@@ -28,12 +29,12 @@ OWN_LISTENER_CONDITIONS = frozenset({"Accepted", "Programmed", "ResolvedRefs", "
 OWN_PARENT_CONDITIONS = frozenset({"Accepted", "ResolvedRefs", "PartiallyInvalid"})
 
 Object = dict[str, Any]
-# Of a list of a status: an entry as it was read, or a new one.
 # What is about to change anyhow may do so first.
 PASSING_SECONDS = 0.5
 # An Envoy that lost its control plane, or whose pod is replaced, is back within this.
 ABSENCE_SECONDS = 10.0
 
+# Of a list of a status: an entry as it was read, or a new one.
 Entry = Raw | Object
 
 
@@ -107,11 +108,8 @@ def patience(stored: bytes, wanted: Mapping[str, Any]) -> float:
     """
     if not any(condition["reason"] == "Pending" for condition in wanted.get("conditions", ())):
         return 0.0
-    conditions = map(_value, _entries(_fields(stored).get("conditions")))
-    was_programmed = any(
-        isinstance(each, dict) and (each.get("type"), each.get("status")) == ("Programmed", "True")
-        for each in conditions
-    )
+    before = condition_in(stored, "Programmed")
+    was_programmed = before is not None and before.status == "True"
     return ABSENCE_SECONDS if was_programmed else PASSING_SECONDS
 
 

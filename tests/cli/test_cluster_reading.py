@@ -1,0 +1,130 @@
+"""The commands that look at a cluster, against a small API server on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.sources.cluster import GATEWAY, Cluster, refusal
+
+OURS = "trilithon.dev/gateway-controller"
+LISTENERS = [{"name": "http", "port": 80, "protocol": "HTTP"}]
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Path:
+    return tmp_path / "kubeconfig"
+
+
+def configured(path: Path, cluster: Cluster) -> Path:
+    config = {
+        "clusters": [{"name": "c", "cluster": {"server": cluster.address}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path.write_text(json.dumps(config))
+    return path
+
+
+async def looked(path: Path, command: str, *arguments: str) -> tuple[int, str, str]:
+    """The exit status and both outputs of a command."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "trilithon",
+        command,
+        "--cluster",
+        "--kubeconfig",
+        str(path),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+def conditions(status: str, reason: str, message: str, generation: int = 1) -> dict[str, Any]:
+    condition = {"type": "Programmed", "status": status, "reason": reason, "message": message}
+    return {
+        "conditions": [{**condition, "observedGeneration": generation, "lastTransitionTime": "2026-01-01T00:00:00Z"}]
+    }
+
+
+async def a_gateway(cluster: Cluster, status: dict[str, Any], controller: str = OURS) -> None:
+    await cluster.put("namespaces", "shop")
+    await cluster.put("gatewayclasses", "mine", spec={"controllerName": controller})
+    spec = {"gatewayClassName": "mine", "listeners": LISTENERS}
+    await cluster.put("gateways", "edge", "shop", spec=spec, status=status)
+
+
+async def test_what_the_controller_says_of_a_gateway_is_told(kubeconfig: Path) -> None:
+    cluster = Cluster()
+    async with cluster.serving():
+        await a_gateway(cluster, conditions("False", "Invalid", "another object has that name"))
+        code, out, _ = await looked(configured(kubeconfig, cluster), "check", "-o", "json")
+    assert code == 1
+    assert ("Invalid", "the controller does not serve it: another object has that name") in [
+        (each["code"], each["message"]) for each in json.loads(out)
+    ]
+
+
+async def test_an_acknowledgement_of_an_older_generation_is_none(kubeconfig: Path) -> None:
+    cluster = Cluster()
+    async with cluster.serving():
+        await a_gateway(cluster, conditions("True", "Programmed", "served", generation=0))
+        _, old, _ = await looked(configured(kubeconfig, cluster), "translate", "-o", "status")
+        await a_gateway(cluster, conditions("True", "Programmed", "served"))
+        _, new, _ = await looked(kubeconfig, "translate", "-o", "status")
+    served = "Envoy serves the listener"
+    assert (served in old, served in new) == (False, True)
+
+
+async def test_a_gateway_of_another_controller_name_is_looked_at_as_that_controller(kubeconfig: Path) -> None:
+    cluster = Cluster()
+    async with cluster.serving():
+        await a_gateway(cluster, conditions("False", "Invalid", "broken"), "example.com/mine")
+        others, _, _ = await looked(configured(kubeconfig, cluster), "check")
+        own, out, _ = await looked(kubeconfig, "check", "--controller-name", "example.com/mine")
+    assert (others, own) == (0, 1)
+    assert "broken" in out
+
+
+@pytest.mark.parametrize("plural", ["gateways", "httproutes"])
+async def test_who_may_not_list_a_kind_is_told_so_at_once(kubeconfig: Path, plural: str) -> None:
+    cluster = Cluster()
+
+    def forbidding(request: web.Request) -> web.StreamResponse | None:
+        return refusal(403, "Forbidden") if request.path == f"/apis/{GATEWAY}/v1/{plural}" else None
+
+    async with cluster.serving():
+        cluster.moods.append(forbidding)
+        code, _, err = await looked(configured(kubeconfig, cluster), "check")
+    assert code == 3
+    assert "you may not list" in err
+    assert len(err.splitlines()) == 1
+
+
+async def test_a_wrong_token_is_told_without_asking_for_anything_else(kubeconfig: Path) -> None:
+    cluster = Cluster()
+    async with cluster.serving():
+        cluster.moods.append(lambda _: refusal(401, "Unauthorized"))
+        code, _, err = await looked(configured(kubeconfig, cluster), "status")
+    assert code == 3
+    assert "401" in err
+    assert len({request.path for request in cluster.requests}) <= 1
+
+
+async def test_an_api_server_that_is_not_there_is_one_line(kubeconfig: Path) -> None:
+    cluster = Cluster()
+    cluster.address = "http://127.0.0.1:9"
+    code, _, err = await looked(configured(kubeconfig, cluster), "check")
+    assert code == 3
+    assert len(err.splitlines()) == 1
