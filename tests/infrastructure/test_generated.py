@@ -158,6 +158,21 @@ def test_a_port_stays_as_long_as_its_listener() -> None:
     assert [port["port"] for port in world.manifest("Service")["spec"]["ports"]] == [80]
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_gateway_that_gets_a_class_of_no_use_keeps_its_address_and_identity(is_refused: bool) -> None:
+    """Its objects have the name of the class before, and serve on."""
+    refused = {**gateway_class(parametersRef={**OF_CLASS, "name": "gone"}), "metadata": {"name": "other"}}
+    world = World(CLASS, gateway(), service(ingress=({"ip": "192.0.2.7"},)))
+    assert (world.values, world.condition("Programmed").status) == (["192.0.2.7"], "True")
+    world.show(gateway(gatewayClassName="other"), *([refused] if is_refused else []))
+    assert ("ClassHeld" if is_refused else "ClassLost") in [each.code for each in world.problems]
+    assert (world.values, world.condition("Programmed").status) == (["192.0.2.7"], "True")
+    assert world.row is not None
+    assert world.row.is_held
+    assert "gw-trilithon" in [each.path.name for each in world.row.objects if each.is_identity]
+    assert kinds(world) == ["Secret"] * len(world.row.objects)
+
+
 def test_nothing_is_generated_anew_where_no_listener_serves() -> None:
     """What is there keeps its ports; only a listener that is gone, beside one that serves, takes its port along."""
     https = {"name": "tls", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "gone"}]}}

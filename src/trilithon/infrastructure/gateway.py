@@ -12,7 +12,7 @@ from trilithon.model.problem import condition_of, reason_of
 from trilithon.model.settings import Settings
 from trilithon.model.tables import CLASSES, LISTENERS
 from trilithon.resources.gateways import Gateway
-from trilithon.translate.classes import class_key, held, is_ours
+from trilithon.translate.classes import class_key, generated_services, held, is_ours
 from trilithon.translate.parameters import parameters_of
 
 
@@ -35,8 +35,10 @@ def infrastructure_of(settings: Settings, read: Read, gateway: Gateway) -> Infra
         ports=_ports(listeners) if listeners is not None and not held(settings, read, gateway) else (),
     )
     if not plan.ports:
-        # The pods that are there still need an identity.
-        return Infrastructure(gateway.key, (identity(plan),), is_held=True)
+        # The pods that are there still need an identity, which may have the name of a class before, as Services do.
+        before = {each.key.name for each in generated_services(settings, read, gateway)}
+        identities = [identity(plan, name) for name in sorted({plan.name, *before})]
+        return Infrastructure(gateway.key, tuple(identities), is_held=True)
     return Infrastructure(gateway.key, (*services(plan), *workload(plan)))
 
 

@@ -48,9 +48,9 @@ def workload(plan: Plan) -> Iterator[Generated]:
         yield generated(plan, AUTOSCALER, {"spec": _autoscaler(plan, plan.parameters.autoscaling)})
 
 
-def identity(plan: Plan) -> Generated:
-    """The Secret with which the pods show whose configuration they may have."""
-    return generated(plan, SECRET, {"type": IDENTITY_TYPE}, is_identity=True)
+def identity(plan: Plan, name: str = "") -> Generated:
+    """The Secret with which the pods show whose configuration they may have; it may have the name of a class before."""
+    return generated(plan, SECRET, {"type": IDENTITY_TYPE}, name=name, is_identity=True)
 
 
 def _deployment(plan: Plan) -> Json:

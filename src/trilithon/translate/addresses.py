@@ -17,7 +17,7 @@ from trilithon.resources.core import Service
 from trilithon.resources.gateways import Gateway
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.translate.classes import held, is_generated
+from trilithon.translate.classes import generated_services, held, is_generated
 from trilithon.translate.endpoints import SLICES_BY_SERVICE
 from trilithon.translate.generated_names import further_name, object_name
 from trilithon.translate.parameters import parameters_of
@@ -84,12 +84,17 @@ def _of_services(settings: Settings, read: Read, gateway: Gateway, listeners: Li
     applied = read.one(APPLIED, gateway.key)
     foreign = {each.object for each in (applied.unapplied if applied else ()) if each.cause == "foreign"}
     services = [_service(settings, read, gateway, each.name, foreign) for each in wanted]
+    why_held = held(settings, read, gateway)
+    if why_held is not None and not any(services):
+        # Those that serve on have the name of the class before.
+        before = generated_services(settings, read, gateway)
+        services += [each for each in before if str(each.key) not in foreign]
     has = [_addresses(read, gateway, service) for service in services]
     found = tuple(dict.fromkeys(address for each in has for address in each))[:MOST_ADDRESSES]
     problems = [_unapplied(gateway, each) for each in (applied.unapplied if applied else ())]
     problems += _not_obtained(gateway, wanted, has)
     if not found and not problems:
-        problems.append(_not_assigned(gateway, wanted[0].name, services[0], held(settings, read, gateway)))
+        problems.append(_not_assigned(gateway, wanted[0].name, services[0], why_held))
     problems += _behind(gateway, listeners, [each for each in services if each is not None])
     return GatewayAddresses(gateway.key, found, tuple(problems))
 

@@ -72,11 +72,16 @@ def is_generated(settings: Settings, service: Service) -> bool:
     return service.installation == installation_label(installation.namespace, installation.name)
 
 
+def generated_services(settings: Settings, read: Read, gateway: Gateway) -> tuple[Service, ...]:
+    """The Services that say that this installation has made them for a Gateway, whatever its class was then."""
+    if settings.installation is None:
+        return ()
+    return tuple(each for each in read.group(SERVICES_BY_GATEWAY, gateway.key) if is_generated(settings, each))
+
+
 def _was_ours(settings: Settings, read: Read, gateway: Gateway) -> bool:
     """Whether there is a Service that we made for a Gateway; the cluster remembers what a restart forgets."""
-    if settings.installation is None:
-        return False
-    return any(is_generated(settings, each) for each in read.group(SERVICES_BY_GATEWAY, gateway.key))
+    return bool(generated_services(settings, read, gateway))
 
 
 def class_key(gateway: Gateway) -> Key:
