@@ -18,6 +18,7 @@ from trilithon.resources.meta import Key
 from trilithon.sinks.application import Application, NotLeading, Outcome, Territory, while_leading
 from trilithon.sinks.inventory import Inventory
 from trilithon.sinks.repairs import Repairs
+from trilithon.sinks.succession import PATIENCE_SECONDS
 
 TERRITORY = Territory()
 GATEWAY = Key("Gateway", "infra", "edge")
@@ -204,6 +205,92 @@ async def test_pods_that_serve_go_when_those_of_another_class_do() -> None:
         cluster.of(new.objects[0].path)["status"] = {"availableReplicas": 1}
         await apply(application, new)
         assert cluster.names == ["edge-u", "edge-u"]
+
+
+OLD = Infrastructure(GATEWAY, (generated(DEPLOYMENT), generated(SERVICE)))
+NEW = Infrastructure(GATEWAY, (generated(DEPLOYMENT, "edge-u"), generated(SERVICE, "edge-u")))
+BOTH, ONLY_NEW = ["edge-t", "edge-t", "edge-u", "edge-u"], ["edge-u", "edge-u"]
+
+
+async def test_as_many_pods_of_the_next_class_serve_before_those_of_the_one_before_go() -> None:
+    """Or as many as are wanted, if those are fewer; and they do not wait for ever."""
+    for old, wanted, enough in ((3, 3, 3), (3, 2, 2), (1, 3, 1), (0, 2, 1)):
+        cluster = Cluster()
+        async with cluster.application() as application:
+            await apply(application, OLD)
+            await apply(application, NEW)
+            cluster.of(OLD.objects[0].path)["status"] = {"availableReplicas": old}
+            deployment = cluster.of(NEW.objects[0].path)
+            deployment["spec"] = {"replicas": wanted}
+            deployment["status"] = {"availableReplicas": enough - 1}
+            await apply(application, NEW)
+            assert sorted(cluster.names) == BOTH, (old, wanted)
+            deployment["status"] = {"availableReplicas": enough}
+            await apply(application, NEW)
+            assert cluster.names == ONLY_NEW, (old, wanted)
+
+
+async def test_an_address_goes_when_the_next_one_is_there() -> None:
+    cluster = Cluster()
+    async with cluster.application() as application:
+        await apply(application, OLD)
+        await apply(application, NEW)
+        cluster.of(OLD.objects[1].path)["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+        cluster.of(NEW.objects[0].path)["status"] = {"availableReplicas": 1}
+        next_ = cluster.of(NEW.objects[1].path)
+        next_["spec"] = {"type": "LoadBalancer"}
+        await apply(application, NEW)
+        assert sorted(cluster.names) == BOTH
+        next_["status"] = {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}
+        await apply(application, NEW)
+        assert cluster.names == ONLY_NEW
+
+
+async def test_what_cannot_be_had_twice_is_not_waited_for() -> None:
+    """The ports of nodes, and an address that is asked for by its value."""
+    cluster = Cluster()
+    on_nodes = {"template": {"spec": {"hostNetwork": True}}}
+    async with cluster.application() as application:
+        await apply(application, OLD)
+        cluster.of(OLD.objects[0].path).update(spec=on_nodes, status={"availableReplicas": 2})
+        cluster.of(OLD.objects[1].path)["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+        await apply(application, NEW)
+        cluster.of(NEW.objects[0].path)["spec"] = on_nodes
+        cluster.of(NEW.objects[1].path)["spec"] = {"type": "LoadBalancer", "loadBalancerIP": "192.0.2.1"}
+        await apply(application, NEW)
+        assert cluster.names == ONLY_NEW
+
+
+@pytest.mark.parametrize(
+    ("why", "is_over"), [("spec.ports[0].nodePort: provided port is already allocated", True), ("not that name", False)]
+)
+async def test_a_service_that_waits_for_the_node_port_of_the_one_before_gets_it(why: str, is_over: bool) -> None:
+    """Any other refusal keeps what is there."""
+    cluster = Cluster()
+    path = NEW.objects[1].path.path()
+    async with cluster.application() as application:
+        await apply(application, OLD)
+        answer = cluster.api.answer
+        cluster.api.answer = lambda asked: refusal(422, why) if asked.path == path and asked.body else answer(asked)
+        await apply(application, NEW)
+        cluster.of(NEW.objects[0].path)["status"] = {"availableReplicas": 1}
+        outcome = await apply(application, NEW)
+    assert sorted(cluster.names) == (["edge-u"] if is_over else ["edge-t", "edge-t", "edge-u"])
+    if is_over:
+        assert 0.0 < (outcome.again_at or 0.0) - cluster.now < 5.0
+
+
+async def test_pods_that_find_no_place_beside_those_of_before_get_it_in_the_end() -> None:
+    cluster = Cluster()
+    async with cluster.application() as application:
+        await apply(application, OLD)
+        await apply(application, NEW)
+        cluster.now += PATIENCE_SECONDS - 1
+        await apply(application, NEW)
+        assert sorted(cluster.names) == BOTH
+        cluster.now += 1
+        await apply(application, NEW)
+        assert cluster.names == ONLY_NEW
 
 
 async def test_what_an_earlier_gateway_owned_is_waited_for() -> None:

@@ -34,6 +34,7 @@ from trilithon.sinks.generated_objects import (
 )
 from trilithon.sinks.inventory import Inventory
 from trilithon.sinks.repairs import Repairs
+from trilithon.sinks.succession import Succession, is_held_by_old
 from trilithon.translate.generated_names import INSTALLATION_LABEL, installation_labels
 
 CONFLICT, NOT_FOUND = 409, 404
@@ -139,6 +140,7 @@ class Application:
         self._labels = territory.labels
         self._controller_name = territory.controller_name
         self._clock = clock
+        self._succession = Succession(api, clock)
         # To tell a repair from news.
         self._made: dict[Key, dict[ObjectPath, _Made]] = {}
 
@@ -178,6 +180,7 @@ class Application:
 
     def forget(self, gateway: Key) -> None:
         """The Gateway is gone, or another's: one of that name that comes later has nothing to do with it."""
+        self._succession.forget(gateway)
         for path in self._made.pop(gateway, {}):
             self._repairs.forget(path)
 
@@ -345,7 +348,7 @@ class Application:
             return
         owner = await self._owner(attempt)
         gone = unwanted(mine, owner, wanted)
-        if any(each.path.kind == DEPLOYMENT for each in gone) and not await self._has_pods(wanted):
+        if not await self._succession.is_over(attempt.gateway, gone, wanted, attempt.unapplied):
             # Its class is another one of ours: those that serve now go when the new ones do.
             attempt.again(self._clock() + SUCCESSOR_SECONDS)
             return
@@ -358,19 +361,8 @@ class Application:
             attempt.has_written = True
             self._made.get(attempt.gateway, {}).pop(existing.path, None)
             self._repairs.forget(existing.path)
-
-    async def _has_pods(self, wanted: tuple[Generated, ...]) -> bool:
-        """Whether every wanted Deployment has a pod that serves."""
-        for path in (each.path for each in wanted if each.path.kind == DEPLOYMENT):
-            try:
-                found: dict[str, Any] = msgspec.json.decode(await self._api().read(path))
-            except ApiError as error:
-                if error.status != NOT_FOUND:
-                    raise
-                return False
-            if not found.get("status", {}).get("availableReplicas"):
-                return False
-        return True
+        if gone and any(is_held_by_old(each) for each in attempt.unapplied):
+            attempt.again(self._clock() + LEFTOVER_SECONDS)
 
 
 class _Data(Struct, frozen=True):
