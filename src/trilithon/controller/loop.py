@@ -38,6 +38,8 @@ from trilithon.sinks.xds_security import Security
 
 # How long the engine may hold the loop before acks and probes get their turn.
 SLICE_SECONDS = 0.005
+# While no Envoy is connected nobody waits for a change, but a replica that has some may share this machine's CPUs.
+UNHURRIED_SECONDS = 0.05
 # A part that fails is started again; when it fails each time, not more often than this.
 RESTART_SECONDS = 1.0
 # The tables that users fill.
@@ -227,6 +229,8 @@ class Controller:
     async def _settle_for_ever(self) -> None:
         while True:
             await self._wake.wait()
+            if not self.proxies.own:
+                await asyncio.sleep(UNHURRIED_SECONDS)
             self._wake.clear()
             await self._settle_pending()
 
