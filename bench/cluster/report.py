@@ -56,7 +56,8 @@ def with_figures(document: str, figures: str) -> str:
 
 def _created(figures: Sequence[Figures]) -> str:
     columns = ["routes", "controller", "created in s", "all served after s", "vs Trilithon"]
-    columns += ["all statuses after s", "vs Trilithon", "status writes per route"]
+    columns += ["all statuses after s", "vs Trilithon", "from the first to all that s", "vs Trilithon"]
+    columns += ["status writes per route"]
     rows: list[list[Value]] = [
         [
             f"{each.routes:,}",
@@ -66,6 +67,8 @@ def _created(figures: Sequence[Figures]) -> str:
             _beside(each, ours, lambda one: one.served_seconds),
             each.statuses_seconds,
             _beside(each, ours, lambda one: one.statuses_seconds),
+            _whole(each),
+            _beside(each, ours, _whole),
             each.writes_per_route,
         ]
         for each, ours in _pairs(figures)
@@ -137,6 +140,11 @@ def _failed(figures: Sequence[Figures], idle_seconds: float) -> str:
         for each in figures
     ]
     return table(columns, rows)
+
+
+def _whole(figures: Figures) -> float:
+    """From the first creation until everything is served and told."""
+    return figures.create_seconds + max(figures.served_seconds, figures.statuses_seconds)
 
 
 def _own(figures: Figures) -> float:
