@@ -28,7 +28,7 @@ CREATED_SECONDS = 240.0
 CHANGED_SECONDS = 30.0
 # A configuration taken in at most every two seconds must not make one change pay for another.
 COST_PAUSE_SECONDS = 2.2
-BASELINE_SECONDS = 6.0
+BASELINE_SECONDS = 9.0
 # Traffic goes on for so long after the controller works again.
 AFTER_KILL_SECONDS = 2.0
 # Prime, so that edits wander over all routes.
@@ -49,8 +49,8 @@ class Plan(Struct, frozen=True):
     edits: int = 40
     adds: int = 15
     moves: int = 15
-    costed: int = 3
-    change_seconds: float = 25.0
+    costed: int = 5
+    change_seconds: float = 15.0
     idle_seconds: float = 60.0
 
 
