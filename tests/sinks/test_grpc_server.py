@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc.aio
+import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
 from trilithon.model.proxy import Acked, Proxy
@@ -202,21 +203,25 @@ async def test_an_envoy_that_is_not_admitted_is_neither_told_anything_nor_sent_a
 
 async def test_an_envoy_that_is_cut_off_has_left(tmp_path: Path) -> None:
     """However its end and that of the call's parts fall together: one that seemed to stay would never acknowledge."""
-    async with serving(tmp_path) as (server, told, client):
+    async with serving(tmp_path) as (server, told, _):
 
-        async def come_and_go(number: int) -> None:
-            envoy = client()
-            await envoy.say(node_id("shop", f"g{number % 5}", str(number)), type_url=CLUSTER)
-            await told.until(lambda: any(session.node.endswith(f"~{number}") for session in server.sessions()))
-            if number % 2:
-                await envoy.stream.done_writing()
-            for _ in range(number % 7):
-                await asyncio.sleep(0)
-            envoy.stream.cancel()
+        async def come_and_go(slot: int) -> None:
+            # A connection of its own, as every Envoy has: the server refuses too many streams on one.
+            options = (("grpc.use_local_subchannel_pool", 1),)
+            async with grpc.aio.insecure_channel(f"unix:{tmp_path / 'xds.sock'}", options) as channel:
+                for number in range(slot, 600, 12):
+                    envoy = Client(channel)
+                    await envoy.say(node_id("shop", f"g{number % 5}", str(number)), type_url=CLUSTER)
+                    await told.until(lambda: any(each.node.endswith(f"~{number}") for each in server.sessions()))  # noqa: B023 - called before the next one
+                    if number % 2:
+                        await envoy.stream.done_writing()
+                    for _ in range(number % 7):
+                        await asyncio.sleep(0)
+                    envoy.stream.cancel()
+                    await told.until(lambda: all(not each.node.endswith(f"~{number}") for each in server.sessions()))  # noqa: B023 - likewise
 
-        for begin in range(0, 600, 12):
-            await asyncio.gather(*(come_and_go(number) for number in range(begin, begin + 12)))
-        await told.until(lambda: not server.sessions())
+        await asyncio.gather(*(come_and_go(slot) for slot in range(12)))
+        assert not server.sessions()
 
 
 async def test_a_request_without_node_is_refused(tmp_path: Path) -> None:
@@ -264,3 +269,26 @@ async def test_what_is_both_removed_and_upserted_is_upserted(tmp_path: Path) -> 
         envoy = connect()
         await envoy.say("infra/edge~a", type_url=CLUSTER)
         assert len((await envoy.hear()).resources) == 1
+
+
+async def test_an_envoy_that_is_held_silent_is_let_go_when_it_may_have_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trilithon.sinks.grpc_server._HOLD_SECONDS", 0.05)
+    admitted = False
+    server = XdsServer(
+        tmp_path / "xds.sock", on_proxy=lambda _: None, on_applied=lambda *_: None, admits=lambda _: admitted
+    )
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"unix:{tmp_path / 'xds.sock'}") as channel:
+            envoy = Client(channel)
+            await envoy.say(node_id("infra", "edge", "one"), type_url=CLUSTER)
+            reading = asyncio.ensure_future(envoy.stream.read())
+            await asyncio.wait({reading}, timeout=0.3)
+            assert not reading.done()
+            admitted = True
+            async with asyncio.timeout(10):
+                assert await reading is grpc.aio.EOF
+    finally:
+        await server.stop()

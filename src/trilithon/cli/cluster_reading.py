@@ -117,7 +117,7 @@ async def _first(
 
 
 def _why(errors: Sequence[Problem]) -> str:
-    """The kinds that may not be listed; else each kind that cannot be, with its reason, those of one reason together."""
+    """The kinds that may not be listed, and those that cannot be, each with its reason."""
     refused: list[str] = []
     others: dict[str, list[str]] = {}
     for problem in errors:

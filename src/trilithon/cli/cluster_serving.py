@@ -188,7 +188,7 @@ class ClusterServing:
         controller = Controller(
             source,
             settings,
-            RemoteEnvoys(),
+            RemoteEnvoys(self._is_stale),
             surface,
             self._tell,
             gateways=lambda engine: engine.rows(INFRASTRUCTURE).keys(),
@@ -234,9 +234,12 @@ class ClusterServing:
     def _is_current(self) -> bool:
         return self._cluster.is_current
 
+    def _is_stale(self) -> bool:
+        return self._staleness is not None and self._staleness.is_stale
+
     def _not_ready(self) -> str:
         if not self._controller.serving.is_set():
             return "not everything was listed yet, or the certificate authority is not known"
-        if self._staleness is not None and self._staleness.is_stale:
+        if self._is_stale():
             return "the API server is out of reach here, and not for another replica"
         return ""

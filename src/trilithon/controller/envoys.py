@@ -76,11 +76,17 @@ class LocalEnvoys:
 
 
 class RemoteEnvoys:
-    """Envoys that others start and end; each shows by its certificate which Gateway it serves."""
+    """Envoys that others start and end; each shows by its certificate which Gateway it serves.
+
+    ``is_stale``: what is known here is old, and another replica knows better.
+    """
+
+    def __init__(self, is_stale: Callable[[], bool] = lambda: False) -> None:
+        self._is_stale = is_stale
 
     def admits(self, node: str) -> bool:
-        """Whoever got in is served: the server has compared the node id with the certificate."""
-        return True
+        """Whoever got in is served, the server having compared the node id with the certificate; but not old news."""
+        return not self._is_stale()
 
     async def start(self, gateway: Key) -> None:
         """They come when they run."""

@@ -111,8 +111,8 @@ class Replicas:
                             self._is_back(address)
                             self._current[address] = news.is_current
                             self._proxies.say_of(address, news.proxies)
-                except (grpc.aio.AioRpcError, msgspec.MsgspecError) as error:
-                    why = str(error)
+                except Exception as error:  # noqa: BLE001 - told if it lasts; who stopped to follow would never begin again
+                    why = f"{type(error).__name__}: {error}"
                     if isinstance(error, grpc.aio.AioRpcError):
                         why = error.details() or str(error.code())
                     # One that comes or goes is met while it is not ready; what lasts is told.

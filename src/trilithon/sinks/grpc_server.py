@@ -50,6 +50,8 @@ _OPTIONS = (
     # An Envoy needs one.
     ("grpc.max_concurrent_streams", 16),
 )
+# How often a silent stream is looked at again.
+_HOLD_SECONDS = 5.0
 # How long streams get to end by themselves when the server stops.
 _STOP_SECONDS = 1.0
 
@@ -244,9 +246,7 @@ class XdsServer:
         if peer is not None and gateway_of(first.node.id) != peer.gateway:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "the certificate is another Gateway's")
         if not self._admits(first.node.id):
-            # Held open and silent: refused, an Envoy that still drains would come again, and log that, each second.
-            async for _ in requests:
-                continue
+            await self._hold(requests, first.node.id)
             return
         stream = _Stream(first.node.id, self._grace)
         if peer is not None:
@@ -267,6 +267,19 @@ class XdsServer:
             for task in ends:
                 task.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
+
+    async def _hold(self, requests: AsyncIterator[DeltaDiscoveryRequest], node: str) -> None:
+        """Hold a stream open and silent: refused, an Envoy that may have nothing would come again each second.
+
+        It ends when the Envoy may have something after all.
+        """
+        reading = asyncio.create_task(_read_away(requests))
+        try:
+            while not reading.done() and not self._admits(node):
+                await asyncio.wait({reading}, timeout=_HOLD_SECONDS)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def _peer(self, context: grpc.aio.ServicerContext[DeltaDiscoveryRequest, bytes]) -> Peer | None:
         """Whose Envoy calls; None where the socket's mode is the guard."""
@@ -364,6 +377,11 @@ def _proxy_of(gateway: str, sessions: list[Session]) -> Proxy:
         tuple(sorted(first.intersection(*others))),
         tuple(sorted({rejected for session in sessions for rejected in session.rejected()})),
     )
+
+
+async def _read_away(requests: AsyncIterator[DeltaDiscoveryRequest]) -> None:
+    async for _ in requests:
+        continue
 
 
 async def _write(stream: _Stream, context: grpc.aio.ServicerContext[DeltaDiscoveryRequest, bytes]) -> None:

@@ -11,11 +11,13 @@ from trilithon.translate.generated_names import MANAGER_LABEL
 
 # Set by us, by the API itself or by the controllers that run the generated objects: whoever could write them could
 # make an object look like another's, or have it changed back for ever.
-_RESERVED = frozenset({MANAGER_LABEL, "pod-template-hash", "controller-revision-hash"})
+_RESERVED = frozenset({MANAGER_LABEL, "pod-template-hash", "controller-revision-hash", "aadpodidbinding"})
 _RESERVED_DOMAINS = (
     *("gateway.networking.k8s.io", "trilithon.dev", "deployment.kubernetes.io", "kubectl.kubernetes.io"),
     # With these whoever may create a Gateway could give its pods the rights of an account in the cloud.
     *("eks.amazonaws.com", "iam.amazonaws.com", "iam.gke.io", "azure.workload.identity"),
+    # And with these secrets of a vault, or another network.
+    *("vault.hashicorp.com", "k8s.v1.cni.cncf.io"),
 )
 # What Kubernetes itself and its tools read: of pods it changes how they are confined, kept and moved.
 _KUBERNETES_DOMAINS = ("kubernetes.io", "k8s.io")
