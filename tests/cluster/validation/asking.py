@@ -25,6 +25,8 @@ from trilithon.kube.config import Config
 from trilithon.kube.tls import ca_bytes, tls_context
 
 CONCURRENCY = 16
+# A busy API server takes its time.
+SERVED_SECONDS = 180.0
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 # As a quoted text inside the quoted text of a header.
 _UNKNOWN = re.compile(r'299 - "unknown field (.*)"')
@@ -105,11 +107,15 @@ class Server:
                 await self._create(crd)
         # Served only some time after the CRD says so, and first by some of its versions.
         for version in ("v1", "v1beta1"):
+            path = f"/apis/{group}/{version}"
             async for attempt in _patiently():
                 with attempt:
-                    status, _, _ = await self._send("GET", f"/apis/{group}/{version}/{plural}?limit=1")
+                    status, told, _ = await self._send("GET", path)
+                    if plural not in {each["name"] for each in told.get("resources") or ()}:
+                        raise NotServedYet(f"{path} does not tell of {plural}: {status}")
+                    status, _, _ = await self._send("GET", f"{path}/{plural}?limit=1")
                     if status != 200:
-                        raise NotServedYet(f"{plural}.{group} {version}: {status}")
+                        raise NotServedYet(f"{path}/{plural}: {status}")
 
     async def _create(self, crd: dict[str, Any]) -> None:
         name = crd["metadata"]["name"]
@@ -118,9 +124,9 @@ class Server:
             return
         if status != 409:
             raise RuntimeError(f"the API server refuses {name}: {body.get('message')}")
-        _, found, _ = await self._send("GET", f"{CRDS}/{name}")
-        # That of a run before, which may still be going.
-        if "deletionTimestamp" in found.get("metadata", {"deletionTimestamp": ""}):
+        # That of a run before, which may still be going, or gone by now.
+        status, found, _ = await self._send("GET", f"{CRDS}/{name}")
+        if status != 200 or "deletionTimestamp" in found["metadata"]:
             raise NotServedYet(f"{name} is being deleted")
 
     async def _send(self, method: str, path: str, document: object = None) -> tuple[int, Any, Sequence[str]]:
@@ -139,7 +145,7 @@ class Server:
 
 
 def _patiently() -> AsyncIterator[stamina.Attempt]:
-    return aiter(stamina.retry_context(on=NotServedYet, attempts=None, timeout=60, wait_max=0.5))
+    return aiter(stamina.retry_context(on=NotServedYet, attempts=None, timeout=SERVED_SECONDS, wait_max=0.5))
 
 
 def _as_json(value: Any) -> Any:
