@@ -43,7 +43,7 @@ def free_port() -> int:
 async def until(predicate: Callable[[], Awaitable[T]], seconds: float = ..., why: str = ...) -> T: ...
 @overload
 async def until(predicate: Callable[[], T], seconds: float = ..., why: str = ...) -> T: ...
-async def until(predicate: Callable[[], Any], seconds: float = 10.0, why: str = "the condition never held") -> Any:
+async def until(predicate: Callable[[], Any], seconds: float = 30.0, why: str = "the condition never held") -> Any:
     """The first true value of the predicate, looked at every 10 ms; AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -72,7 +72,7 @@ async def status_of(port: int, target: str = "/", *, host: str = "a.test") -> in
         return 0
 
 
-async def serves(port: int, target: str = "/", *, host: str = "a.test", status: int = 200, seconds: float = 10) -> None:
+async def serves(port: int, target: str = "/", *, host: str = "a.test", status: int = 200, seconds: float = 30) -> None:
     """Wait until a GET is answered with this status."""
 
     async def is_served() -> bool:
@@ -125,7 +125,7 @@ class SteadyLoad:
         self._stopping.set()
         await asyncio.gather(*self._tasks)
 
-    async def answered(self, count: int, seconds: float = 10.0) -> None:
+    async def answered(self, count: int, seconds: float = 30.0) -> None:
         """Wait until `count` more expected answers have come."""
         wanted = self.good + count
         await until(lambda: self.good >= wanted, seconds, f"the load got no {count} more answers: {dict(self.bad)}")
