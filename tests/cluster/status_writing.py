@@ -20,7 +20,8 @@ from trilithon.sources.kubernetes import KubernetesSource
 from trilithon.sources.kubernetes_kinds import Scope
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes"
-OURS = "trilithon.dev/gateway-controller"
+# Not the name of a controller that may be installed in the same cluster.
+OURS = "status.test/gateway-controller"
 
 
 def route(name: str) -> Object:
