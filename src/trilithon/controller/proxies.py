@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from trilithon.incremental import Edit
-from trilithon.model.proxy import Proxy
+from trilithon.model.proxy import Proxy, together
 from trilithon.model.tables import PROXIES
 
 
@@ -59,10 +59,4 @@ class Proxies:
 
     def _merged(self, gateway: str) -> Proxy | None:
         found = [rows[gateway] for rows in (self._own, *self._of_peers.values()) if gateway in rows]
-        if not found:
-            return None
-        # "Every connected Envoy has it": wherever it is connected.
-        acked = set(found[0].acked).intersection(*(each.acked for each in found[1:]))
-        rejected = {each for proxy in found for each in proxy.rejected}
-        connected = sum(each.connected for each in found)
-        return Proxy(gateway, connected, tuple(sorted(acked)), tuple(sorted(rejected)))
+        return together(gateway, found) if found else None

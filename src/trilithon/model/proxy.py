@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -36,3 +37,13 @@ class Proxy(Struct, frozen=True, gc=False):
     connected: int = 0
     acked: tuple[Acked, ...] = ()
     rejected: tuple[Rejected, ...] = ()
+
+
+def together(gateway: str, proxies: Sequence[Proxy]) -> Proxy:
+    """The Envoys of a Gateway as one: acknowledged is what each of them has, refused what any of them refuses."""
+    if not proxies:
+        return Proxy(gateway)
+    acked = set(proxies[0].acked).intersection(*(each.acked for each in proxies[1:]))
+    rejected = {refusal for each in proxies for refusal in each.rejected}
+    connected = sum(each.connected for each in proxies)
+    return Proxy(gateway, connected, tuple(sorted(acked)), tuple(sorted(rejected)))

@@ -16,7 +16,7 @@ import grpc.aio
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 from msgspec import Struct
 
-from trilithon.model.proxy import Proxy, Rejected
+from trilithon.model.proxy import Proxy, Rejected, together
 from trilithon.sinks.feed import Request, Response
 from trilithon.sinks.order import GRACE_SECONDS, ResourceKey
 from trilithon.sinks.peer import Peer, Unidentified
@@ -354,7 +354,7 @@ class XdsServer:
         state = self._gateways.get(gateway)
         if state is None:
             return
-        proxy = _proxy_of(gateway, [stream.session for stream in state.streams])
+        proxy = _proxy_of(gateway, (stream.session for stream in state.streams))
         if proxy != state.proxy:
             state.proxy = proxy
             self._on_proxy(proxy)
@@ -367,16 +367,8 @@ class XdsServer:
             self._on_applied(gateway, applied, time.monotonic() - since)
 
 
-def _proxy_of(gateway: str, sessions: list[Session]) -> Proxy:
-    if not sessions:
-        return Proxy(gateway)
-    first, *others = (session.acked() for session in sessions)
-    return Proxy(
-        gateway,
-        len(sessions),
-        tuple(sorted(first.intersection(*others))),
-        tuple(sorted({rejected for session in sessions for rejected in session.rejected()})),
-    )
+def _proxy_of(gateway: str, sessions: Iterable[Session]) -> Proxy:
+    return together(gateway, [Proxy(gateway, 1, tuple(each.acked()), each.rejected()) for each in sessions])
 
 
 async def _read_away(requests: AsyncIterator[DeltaDiscoveryRequest]) -> None:
