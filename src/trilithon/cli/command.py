@@ -94,3 +94,19 @@ class Address(click.ParamType[str]):
             self.fail(
                 f"{value} is not an IP address; use 127.0.0.1, 0.0.0.0 for every address, or one of yours", param, ctx
             )
+
+
+class HostAndPort(click.ParamType[tuple[str, int]]):
+    """HOST:PORT, with brackets around an IPv6 address."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """The two, the host without brackets, or a refusal."""
+        if isinstance(value, tuple):
+            return value
+        host, _, port = str(value).rpartition(":")
+        host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+            self.fail(f"{value} is not HOST:PORT, such as trilithon.trilithon-system.svc:18000", param, ctx)
+        return host, int(port)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trilithon.cli.command import EXIT_STATUS, Command
+from trilithon.cli.command import EXIT_STATUS, Command, HostAndPort
 from trilithon.cli.main import INTERRUPTED, EnvironmentLacks
 from trilithon.model.settings import CONTROLLER_NAME
 from trilithon.resources.gateways import DomainPrefixedPath
@@ -22,21 +22,6 @@ if TYPE_CHECKING:
 
 # What each is in the environment of a pod, as the Deployment sets it.
 POD_NAME, POD_NAMESPACE, POD_IP = "POD_NAME", "POD_NAMESPACE", "POD_IP"
-
-
-class Place(click.ParamType[tuple[str, int]]):
-    """HOST:PORT."""
-
-    name = "host:port"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        """The two, or a refusal."""
-        if isinstance(value, tuple):
-            return value
-        host, _, port = str(value).rpartition(":")
-        if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
-            self.fail(f"{value!r} is not HOST:PORT, such as 0.0.0.0:18000", param, ctx)
-        return host.strip("[]"), int(port)
 
 
 class Written(click.ParamType[str]):
@@ -105,7 +90,7 @@ CONTROLLER = Written("controller name (a domain and a path, such as example.com/
 @click.option("--own-name", default="trilithon", show_default=True, help="Name of the Lease and of the Service.")
 @click.option("--image", default="trilithon", show_default=True, help="Image of the proxies.")
 @click.option(
-    "--xds", type=Place(), default="0.0.0.0:18000", show_default=True, help="Where proxies find this process."
+    "--xds", type=HostAndPort(), default="0.0.0.0:18000", show_default=True, help="Where proxies find this process."
 )
 @click.option(
     "--address-family",
@@ -120,7 +105,7 @@ CONTROLLER = Written("controller name (a domain and a path, such as example.com/
     multiple=True,
     help="Secret with which pods of Gateways get their image, in each Gateway's namespace; may be repeated.",
 )
-@click.option("--health", type=Place(), help="Answer /healthz and /readyz here.")
+@click.option("--health", type=HostAndPort(), help="Answer /healthz and /readyz here.")
 @click.option(
     "--log-format",
     type=click.Choice(("auto", "plain", "json")),

@@ -10,29 +10,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from trilithon.cli.command import EXIT_STATUS, Command
+from trilithon.cli.command import EXIT_STATUS, Command, HostAndPort
 from trilithon.cli.main import EnvironmentLacks
 
 if TYPE_CHECKING:
-    from trilithon.xds.bootstrap_cluster import Address, ClusterPlace
+    from trilithon.xds.bootstrap_cluster import ClusterPlace
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "error", "critical")
-
-
-class HostAndPort(click.ParamType["Address"]):
-    """HOST:PORT, with brackets around an IPv6 address."""
-
-    name = "host:port"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        """The address, or a refusal."""
-        from trilithon.xds.bootstrap_cluster import Address
-
-        host, _, port = str(value).rpartition(":")
-        host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            self.fail(f"{value} is not HOST:PORT, such as trilithon.trilithon-system.svc:18000", param, ctx)
-        return Address(host, int(port))
 
 
 class GatewayName(click.ParamType[str]):
@@ -104,7 +88,7 @@ class GatewayName(click.ParamType[str]):
     show_default=True,
     help="At most so long after SIGTERM it ends; the pod's grace period has to be 8 s longer.",
 )
-def command(gateway: str, xds: Address, identity: Path, run_folder: Path, pod: str, **options: Any) -> NoReturn:
+def command(gateway: str, xds: tuple[str, int], identity: Path, run_folder: Path, pod: str, **options: Any) -> NoReturn:
     """Serve one Gateway of a cluster: fetch nothing but configuration, over mutual TLS, and be Envoy.
 
     Waits for the identity, writes Envoy's bootstrap and becomes Envoy with a small process beside it, which makes
@@ -112,16 +96,16 @@ def command(gateway: str, xds: Address, identity: Path, run_folder: Path, pod: s
     """
     from trilithon.sinks.envoy_process import SocketPathTooLong, checked_socket
     from trilithon.sinks.proxy_identity import IdentityMissing, await_identity
-    from trilithon.xds.bootstrap_cluster import ClusterPlace
+    from trilithon.xds.bootstrap_cluster import Address, ClusterPlace
     from trilithon.xds.node import node_id
 
     namespace, _, name = gateway.partition("/")
     place = ClusterPlace(
         node_id=node_id(namespace, name, pod),
-        xds=xds,
+        xds=Address(*xds),
         identity=os.fspath(identity.absolute()),
         run=os.fspath(run_folder.absolute()),
-        ready=options["ready_address"],
+        ready=Address(*options["ready_address"]),
     )
     try:
         checked_socket(place.admin_socket)
