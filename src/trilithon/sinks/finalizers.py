@@ -18,23 +18,20 @@ class Finalizers:
     """Puts the finalizer on and takes it off; the finalizers of others stay as they are, in their order."""
 
     def __init__(self, client: Client, leads: Callable[[], bool], on_trouble: Callable[[str], None]) -> None:
-        self._writes: ObjectWrites[bool | None] = ObjectWrites(decide, nothing=None)
-        self._writer = ObjectWriter(client, self._writes, leads, on_trouble)
+        writes: ObjectWrites[bool | None] = ObjectWrites(decide, nothing=None)
+        self._writer = ObjectWriter(client, writes, leads, on_trouble)
 
     def stored(self, key: Key, stored: Stored | None) -> None:
         """The API server holds this GatewayClass; None: it is gone."""
-        self._writes.stored(key, stored)
-        self._writer.changed()
+        self._writer.stored(key, stored)
 
     def want(self, key: Key, is_used: bool | None) -> None:
         """Whether any Gateway uses this GatewayClass; None: it is not ours, so a finalizer on it is not either."""
-        self._writes.want(key, is_used)
-        self._writer.changed()
+        self._writer.want(key, is_used)
 
     def lead(self) -> None:
         """Leadership just began: look at everything again."""
-        self._writes.look_again()
-        self._writer.changed()
+        self._writer.lead()
 
     async def run(self) -> None:
         """Write while leading, until cancelled."""

@@ -14,6 +14,7 @@ from trilithon.kube.client import Client
 from trilithon.kube.errors import KubeError, NotUnderstood
 from trilithon.kube.objects import ObjectPath
 from trilithon.model.stored import Stored
+from trilithon.resources.meta import Key
 from trilithon.sinks.object_writes import Job, ObjectWrites, Read
 
 MANAGER = "trilithon"
@@ -28,7 +29,8 @@ class ObjectWriter(Generic[Wish]):
 
     Merge patches that name the version they are meant for: of all ways to write a status they cost least here and at
     the API server, as neither reads or sends the rest of the object. ``leads`` is asked before each request.
-    ``on_trouble`` is called in the loop with a sentence whenever that changes, "" when all is well again.
+    ``on_trouble`` is called in the loop with a sentence whenever that changes, "" when all is well again. What is
+    stored and wanted is told here, and goes on to ``writes``.
     """
 
     def __init__(
@@ -52,8 +54,24 @@ class ObjectWriter(Generic[Wish]):
         self._under_way = 0
         self._told = ""
 
-    def changed(self) -> None:
-        """There may be something to do."""
+    def stored(self, key: Key, stored: Stored | None) -> None:
+        """The API server holds this; None: nothing."""
+        self.writes.stored(key, stored)
+        self._wake.set()
+
+    def want(self, key: Key, wish: Wish) -> None:
+        """This is wanted of the object from now on."""
+        self.writes.want(key, wish)
+        self._wake.set()
+
+    def want_nothing_else(self) -> None:
+        """Nothing is wanted of any object that nobody spoke of."""
+        self.writes.want_nothing_else()
+        self._wake.set()
+
+    def lead(self) -> None:
+        """Leadership just began: look at everything again."""
+        self.writes.look_again()
         self._wake.set()
 
     async def run(self) -> None:

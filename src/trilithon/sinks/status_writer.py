@@ -31,28 +31,23 @@ class StatusWriter:
     ) -> None:
         self._controller_name = controller_name
         writes: ObjectWrites[Render | None] = ObjectWrites(self._decide, None)
-        self._writes = writes
         self._writer = ObjectWriter(client, writes, leads, on_trouble, subresource="status")
 
     def stored(self, key: Key, stored: Stored | None) -> None:
         """The API server holds this; None: nothing."""
-        self._writes.stored(key, stored)
-        self._writer.changed()
+        self._writer.stored(key, stored)
 
     def want(self, key: Key, render: Render | None) -> None:
         """The object is to say this; None: nothing of ours."""
-        self._writes.want(key, render)
-        self._writer.changed()
+        self._writer.want(key, render)
 
     def complete(self) -> None:
         """Everything has been translated once: what nothing was wanted of by now is to say nothing of ours."""
-        self._writes.want_nothing_else()
-        self._writer.changed()
+        self._writer.want_nothing_else()
 
     def lead(self) -> None:
         """Leadership just began: look at everything again."""
-        self._writes.look_again()
-        self._writer.changed()
+        self._writer.lead()
 
     async def run(self) -> None:
         """Write while leading, until cancelled."""
