@@ -49,6 +49,7 @@ class Replica:
 
     def __init__(self, port: int, authority: Authority, resources: Iterable[XdsResource], revision: int = 1) -> None:
         self.proxy = Proxy(EDGE.path)
+        self.was_asked = False
         self.applied = 0
         self.server = XdsServer(
             f"127.0.0.1:{port}",
@@ -61,6 +62,7 @@ class Replica:
 
     def _on_proxy(self, proxy: Proxy) -> None:
         self.proxy = proxy
+        self.was_asked |= proxy.connected > 0
 
     def _on_applied(self, _gateway: str, revision: int, _seconds: float) -> None:
         self.applied = revision
