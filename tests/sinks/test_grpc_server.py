@@ -13,7 +13,9 @@ import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
 from trilithon.model.proxy import Acked, Proxy
+from trilithon.sinks.feed import Response
 from trilithon.sinks.grpc_server import XdsServer
+from trilithon.sinks.session import Event, Published, Session
 from trilithon.xds.node import node_id
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 
@@ -161,6 +163,34 @@ async def test_the_same_answer_is_not_told_twice(tmp_path: Path) -> None:
         await told.until(lambda: told.applied == [("infra/edge", 1), ("infra/edge", 2)])
         assert all(one != other for one, other in itertools.pairwise(told.proxies))
         assert server.sessions()[0].wanted == server.sessions()[0].acked == 2
+
+
+async def test_a_session_that_fails_ends_its_own_stream_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path) as (server, told, connect):
+        server.publish("infra/edge", [resource(LISTENER, "l")], [], 1)
+        unlucky, other = connect(), connect()
+        for name, envoy in (("a", unlucky), ("b", other)):
+            await envoy.take_everything(f"infra/edge~{name}")
+        await told.until(lambda: bool(told.applied))
+        handle, failures = Session.handle, [ValueError("a defect")]
+
+        def fails_once(session: Session, event: Event, now: float) -> tuple[Response, ...]:
+            if isinstance(event, Published) and failures:
+                raise failures.pop()
+            return handle(session, event, now)
+
+        monkeypatch.setattr(Session, "handle", fails_once)
+        server.publish("infra/edge", [resource(LISTENER, "l", b"more"), resource(CLUSTER, "c")], [], 2)
+        assert await unlucky.ends() is grpc.StatusCode.UNKNOWN
+        await other.take(CLUSTER)
+        await other.take(LISTENER)
+        await told.until(lambda: ("infra/edge", 2) in told.applied)
+        again = connect()
+        await again.say("infra/edge~a", type_url=CLUSTER)
+        assert [each.name for each in (await again.take(CLUSTER)).resources] == ["c"]
+        await told.until(lambda: told.proxies[-1].connected == 2)
 
 
 async def test_a_forgotten_gateway_is_left_alone(tmp_path: Path) -> None:

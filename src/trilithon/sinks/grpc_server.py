@@ -17,13 +17,12 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 from msgspec import Struct
 
 from trilithon.model.proxy import Proxy, Rejected, together
-from trilithon.sinks.feed import Request, Response
 from trilithon.sinks.order import GRACE_SECONDS, ResourceKey
 from trilithon.sinks.peer import Peer, Unidentified
-from trilithon.sinks.session import Event, Published, Session, Tick
+from trilithon.sinks.session import Published, Session
+from trilithon.sinks.stream import Stream
 from trilithon.xds.node import gateway_of
 from trilithon.xds.resource import XdsResource
-from trilithon.xds.wire import delta_resource, delta_response
 
 if TYPE_CHECKING:
     from trilithon.sinks.xds_security import Security
@@ -71,20 +70,6 @@ class SessionStatus(Struct, frozen=True):
     rejected: tuple[Rejected, ...]
 
 
-class _Stream:
-    """One open stream: its session, what is to be written to it, and its next timer."""
-
-    def __init__(self, node: str, grace: float) -> None:
-        self.node = node
-        self.gateway = gateway_of(node)
-        self.since = time.time()
-        self.session = Session(grace)
-        # One response of each type at most: the session sends no other before the answer. None ends the stream.
-        self.outbox: asyncio.Queue[Response | None] = asyncio.Queue()
-        self.timer: asyncio.TimerHandle | None = None
-        self.expiry: asyncio.TimerHandle | None = None
-
-
 class _Gateway:
     """What is published for one Gateway, and who listens."""
 
@@ -94,8 +79,12 @@ class _Gateway:
         self.revision: int | None = None
         self.published_at: dict[int, float] = {}
         self.applied = 0
-        self.streams: list[_Stream] = []
+        self.streams: list[Stream] = []
         self.proxy = Proxy(name)
+
+    def end_streams(self) -> None:
+        for stream in self.streams:
+            stream.end()
 
 
 class XdsServer:
@@ -175,7 +164,7 @@ class XdsServer:
     def end_streams(self) -> None:
         """Let all Envoys connect anew, perhaps elsewhere; they serve on."""
         for gateway in self._gateways.values():
-            _end(gateway.streams)
+            gateway.end_streams()
 
     async def stop(self) -> None:
         """End all streams and close the socket; Envoys serve on with what they have."""
@@ -204,7 +193,7 @@ class XdsServer:
             state.published_at.clear()
         state.published_at[revision] = time.monotonic()
         for stream in state.streams:
-            self._handle(stream, published)
+            stream.handle(published)
         if state.streams:
             asyncio.get_running_loop().call_soon(self._tell, gateway)
 
@@ -212,7 +201,7 @@ class XdsServer:
         """The Gateway is gone. Its Envoys keep what they have, reconnect, and are told nothing."""
         state = self._gateways.pop(gateway, None)
         if state is not None and state.streams:
-            _end(state.streams)
+            state.end_streams()
             self._on_proxy(Proxy(gateway))
 
     def sessions(self) -> tuple[SessionStatus, ...]:
@@ -248,14 +237,15 @@ class XdsServer:
         if not self._admits(first.node.id):
             await self._hold(requests, first.node.id)
             return
-        stream = _Stream(first.node.id, self._grace)
+        gateway = gateway_of(first.node.id)
+        stream = Stream(first.node.id, self._grace, lambda: self._tell(gateway))
         if peer is not None:
             # Later it may not connect; so it may not stay either. An Envoy with a newer certificate comes again.
-            stream.expiry = asyncio.get_running_loop().call_later(peer.seconds, _end, (stream,))
+            stream.end_after(peer.seconds)
         self._join(stream)
         ends = (
             asyncio.create_task(self._read(stream, first, requests)),
-            asyncio.create_task(_write(stream, context)),
+            asyncio.create_task(stream.write(context)),
         )
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -291,36 +281,24 @@ class XdsServer:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
 
     async def _read(
-        self, stream: _Stream, first: DeltaDiscoveryRequest, requests: AsyncIterator[DeltaDiscoveryRequest]
+        self, stream: Stream, first: DeltaDiscoveryRequest, requests: AsyncIterator[DeltaDiscoveryRequest]
     ) -> None:
         self._receive(stream, first)
         async for request in requests:
             self._receive(stream, request)
 
-    def _receive(self, stream: _Stream, message: DeltaDiscoveryRequest) -> None:
-        self._handle(
-            stream,
-            Request(
-                message.type_url,
-                subscribe=tuple(message.resource_names_subscribe),
-                unsubscribe=tuple(message.resource_names_unsubscribe),
-                versions=dict(message.initial_resource_versions),
-                nonce=message.response_nonce,
-                error=message.error_detail.message if message.HasField("error_detail") else None,
-            ),
-        )
+    def _receive(self, stream: Stream, message: DeltaDiscoveryRequest) -> None:
+        stream.receive(message)
         self._tell(stream.gateway)
 
-    def _join(self, stream: _Stream) -> None:
+    def _join(self, stream: Stream) -> None:
         state = self._gateway(stream.gateway)
         state.streams.append(stream)
         if state.revision is not None:
-            self._handle(stream, Published(state.revision, tuple(state.resources.values())))
+            stream.handle(Published(state.revision, tuple(state.resources.values())))
 
-    def _leave(self, stream: _Stream) -> None:
-        for timer in (stream.timer, stream.expiry):
-            if timer is not None:
-                timer.cancel()
+    def _leave(self, stream: Stream) -> None:
+        stream.close()
         state = self._gateways.get(stream.gateway)
         if state is None or stream not in state.streams:
             return
@@ -328,19 +306,6 @@ class XdsServer:
         self._tell(stream.gateway)
         if not state.streams and state.revision is None:
             del self._gateways[stream.gateway]
-
-    def _handle(self, stream: _Stream, event: Event) -> None:
-        now = asyncio.get_running_loop().time()
-        for response in stream.session.handle(event, now):
-            stream.outbox.put_nowait(response)
-        if stream.timer is not None:
-            stream.timer.cancel()
-        at = stream.session.wake_at
-        stream.timer = None if at is None else asyncio.get_running_loop().call_at(at, self._tick, stream)
-
-    def _tick(self, stream: _Stream) -> None:
-        self._handle(stream, Tick())
-        self._tell(stream.gateway)
 
     # --- what is known of the Envoys ---
 
@@ -374,22 +339,6 @@ def _proxy_of(gateway: str, sessions: Iterable[Session]) -> Proxy:
 async def _read_away(requests: AsyncIterator[DeltaDiscoveryRequest]) -> None:
     async for _ in requests:
         continue
-
-
-async def _write(stream: _Stream, context: grpc.aio.ServicerContext[DeltaDiscoveryRequest, bytes]) -> None:
-    while (response := await stream.outbox.get()) is not None:
-        await context.write(_encoded(response))
-
-
-def _encoded(response: Response) -> bytes:
-    type_url = response.type_url
-    entries = (delta_resource(type_url, each.name, each.version, each.chunks) for each in response.resources)
-    return delta_response(type_url, response.nonce, entries, response.removed)
-
-
-def _end(streams: Iterable[_Stream]) -> None:
-    for stream in streams:
-        stream.outbox.put_nowait(None)
 
 
 def _as_it_is(message: bytes) -> bytes:
