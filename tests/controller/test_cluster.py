@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import msgspec
+import pytest
 import yaml
 
 from trilithon.controller.cluster import LocalHosts, Statuses, UsedClasses
@@ -16,6 +18,7 @@ from trilithon.pipeline import build, edits
 from trilithon.resources.decode import decode
 from trilithon.resources.meta import Key
 from trilithon.sinks.finalizers import Finalizers
+from trilithon.sinks.loopback import LoopbackAddresses
 from trilithon.sinks.status_writer import StatusWriter
 
 CLUSTER = Settings(address="0.0.0.0", shared_address=False, private_backends=False)
@@ -123,10 +126,21 @@ def test_what_was_said_of_a_gateway_is_taken_back_when_its_class_is_gone() -> No
     assert writer.wanted["a"] is None
 
 
-def test_each_gateway_of_ours_gets_a_loopback_address_of_its_own() -> None:
+# Six addresses of this process alone: others test at the same time.
+NETWORK = f"127.{128 | os.getpid() >> 8 & 127}.{os.getpid() & 255}.0/29"
+
+
+@pytest.fixture
+def addresses() -> Iterator[LoopbackAddresses]:
+    given = LoopbackAddresses(NETWORK)
+    yield given
+    given.release_all()
+
+
+def test_each_gateway_of_ours_gets_a_loopback_address_of_its_own(addresses: LoopbackAddresses) -> None:
     engine = build(CLUSTER)
     fed: list[Edit[Any, Any]] = []
-    hosts = LocalHosts(fed.extend, "127.0.9.0/29")
+    hosts = LocalHosts(fed.extend, addresses)
     hosts.settled(engine, engine.apply(edits([class_("ours"), *(gateway(name, "ours") for name in "ab")])))
     first = {edit.key.name: msgspec.to_builtins(edit.row)["address"] for edit in fed}
     assert all(edit.table is HOSTS for edit in fed)
@@ -137,3 +151,24 @@ def test_each_gateway_of_ours_gets_a_loopback_address_of_its_own() -> None:
     # An address that was just given back is not given to the next one.
     assert later.keys() == {"c"}
     assert later["c"] not in first.values()
+
+
+def test_two_programs_of_one_machine_never_share_a_loopback_address(addresses: LoopbackAddresses) -> None:
+    others = LoopbackAddresses(NETWORK)
+    given = [each for _ in range(3) for each in (addresses.claim(), others.claim())]
+    assert None not in given
+    assert len(set(given)) == 6
+    assert (addresses.claim(), others.claim()) == (None, None)
+    others.release_all()
+    assert addresses.claim() in given[1::2]
+
+
+def test_a_gateway_that_found_no_address_gets_the_next_one_that_is_given_back(addresses: LoopbackAddresses) -> None:
+    engine = build(CLUSTER)
+    fed: list[Edit[Any, Any]] = []
+    hosts = LocalHosts(fed.extend, addresses)
+    hosts.settled(engine, engine.apply(edits([class_("ours"), *(gateway(name, "ours") for name in "abcdefg")])))
+    assert {edit.key.name for edit in fed} == set("abcdef")
+    fed.clear()
+    hosts.settled(engine, engine.apply(edits([], [Key("Gateway", "shop", "a")])))
+    assert [(edit.key.name, edit.row is not None) for edit in fed] == [("a", False), ("g", True)]

@@ -44,6 +44,7 @@ from trilithon.sinks.envoy_process import Launch
 from trilithon.sinks.event_recorder import EventRecorder
 from trilithon.sinks.finalizers import Finalizers
 from trilithon.sinks.identities import Identities
+from trilithon.sinks.loopback import LoopbackAddresses
 from trilithon.sinks.replica_link import ReplicaService
 from trilithon.sinks.runtime_directory import RuntimeDirectoryError, create
 from trilithon.sinks.status_writer import StatusWriter
@@ -168,7 +169,9 @@ class ClusterServing:
         launch = Launch(binary=envoy.path, directory=runtime.path, xds_socket=str(runtime.xds_socket))
         surface = Surface(runtime.xds_socket, control_socket=runtime.control_socket)
         controller = Controller(source, settings, LocalEnvoys(launch, self._tell), surface, self._tell)
-        controller.attach(LocalHosts(controller.feed))
+        addresses = LoopbackAddresses()
+        stack.callback(addresses.release_all)
+        controller.attach(LocalHosts(controller.feed, addresses))
         return controller
 
     async def _with_deployments(

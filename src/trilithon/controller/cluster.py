@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -19,6 +17,7 @@ from trilithon.resources.problem import Problem
 from trilithon.sinks.applier import Applier
 from trilithon.sinks.event_recorder import EventRecorder
 from trilithon.sinks.finalizers import Finalizers
+from trilithon.sinks.loopback import LoopbackAddresses
 from trilithon.sinks.status_writer import StatusWriter
 from trilithon.status import class_, gateway, route
 from trilithon.translate.classes import class_key
@@ -177,25 +176,32 @@ class Leading:
 class LocalHosts:
     """Gives each Gateway of ours a loopback address of this machine, for Envoys that are local processes.
 
-    A Gateway for which none is left has none, and says so.
+    A Gateway for which none is left has none, and says so; it gets the next that is given back.
     """
 
-    def __init__(self, feed: Feed, network: str = "127.0.1.0/24") -> None:
+    def __init__(self, feed: Feed, addresses: LoopbackAddresses) -> None:
         self._feed = feed
-        self._free = deque(str(each) for each in ipaddress.ip_network(network).hosts())
+        self._addresses = addresses
         self._given: dict[Key, str] = {}
+        self._waiting: dict[Key, None] = {}
 
     def settled(self, engine: Engine, changes: Changes) -> None:
         """Give addresses to new Gateways, and take them back from those that are gone."""
         edits: list[Edit[Any, Any]] = []
         for key, row in changes.of(OURS).items():
-            if row is None and key in self._given:
-                # To the end of the queue: an address should not soon mean another Gateway.
-                self._free.append(self._given.pop(key))
-                edits.append(Edit(HOSTS, key, None))
-            elif row is not None and key not in self._given and self._free:
-                self._given[key] = self._free.popleft()
-                edits.append(Edit(HOSTS, key, Host(self._given[key])))
+            if row is not None and key not in self._given:
+                self._waiting[key] = None
+            elif row is None:
+                self._waiting.pop(key, None)
+                if key in self._given:
+                    self._addresses.release(self._given.pop(key))
+                    edits.append(Edit(HOSTS, key, None))
+        for key in tuple(self._waiting):
+            if (address := self._addresses.claim()) is None:
+                break
+            del self._waiting[key]
+            self._given[key] = address
+            edits.append(Edit(HOSTS, key, Host(address)))
         if edits:
             self._feed(edits)
 
