@@ -46,7 +46,7 @@ from trilithon.sinks.finalizers import Finalizers
 from trilithon.sinks.identities import Identities
 from trilithon.sinks.loopback import LoopbackAddresses
 from trilithon.sinks.replica_link import ReplicaService
-from trilithon.sinks.runtime_directory import RuntimeDirectoryError, create
+from trilithon.sinks.runtime_directory import RuntimeDirectory, RuntimeDirectoryError, create
 from trilithon.sinks.status_writer import StatusWriter
 from trilithon.sinks.xds_security import Security, names_of
 from trilithon.sources.kubernetes import KubernetesSource
@@ -103,6 +103,8 @@ class ClusterServing:
         # What is to look at everything again when leading begins.
         self._leaders: list[Callable[[], None]] = []
         self._staleness: Staleness | None = None
+        # Where local Envoys have their files.
+        self._runtime: RuntimeDirectory | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set. Raises OSError, and EnvironmentLacks for what else is missing."""
@@ -116,6 +118,11 @@ class ClusterServing:
                 stack.push_async_callback(health.stop)
             self.report.say(f"trilithon {__version__} as {options.identity} serves {self._config.server}")
             await self._controller.run(stop)
+
+    def abandon(self) -> None:
+        """Remove what a process that ends at once would leave on this machine."""
+        if self._runtime is not None:
+            self._runtime.remove()
 
     async def _assemble(self, stack: AsyncExitStack, transport: Transport) -> None:
         options = self._options
@@ -165,7 +172,8 @@ class ClusterServing:
             envoy, runtime = find_envoy(), create()
         except (EnvoyMissing, RuntimeDirectoryError) as error:
             raise EnvironmentLacks(str(error)) from error
-        stack.callback(runtime.remove)
+        self._runtime = runtime
+        stack.callback(self.abandon)
         launch = Launch(binary=envoy.path, directory=runtime.path, xds_socket=str(runtime.xds_socket))
         surface = Surface(runtime.xds_socket, control_socket=runtime.control_socket)
         controller = Controller(source, settings, LocalEnvoys(launch, self._tell), surface, self._tell)

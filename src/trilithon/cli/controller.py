@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trilithon.cli.command import EXIT_STATUS, Command, HostAndPort
-from trilithon.cli.main import INTERRUPTED, EnvironmentLacks
+from trilithon.cli.ending import until_signalled
+from trilithon.cli.main import EnvironmentLacks
 from trilithon.model.settings import CONTROLLER_NAME
 from trilithon.resources.gateways import DomainPrefixedPath
 
@@ -49,7 +49,7 @@ CONTROLLER = Written("controller name (a domain and a path, such as example.com/
         "trilithon controller --infrastructure processes --namespace shop    # a laptop, against the current context",
     ),
     exits={
-        0: "it was ended by Ctrl-C or SIGTERM",
+        0: "it was ended by Ctrl-C, SIGTERM or a closed terminal, and requests in flight were finished",
         2: EXIT_STATUS[2],
         3: "the environment lacks something: no cluster configuration, no Envoy, or a port is taken",
         130: "it was ended at once, by a second Ctrl-C or SIGTERM",
@@ -148,7 +148,7 @@ def command(
     )
     report = report_for(log_format)
     try:
-        asyncio.run(_until_signalled(ClusterServing(config, chosen, report)))
+        asyncio.run(_serve(ClusterServing(config, chosen, report)))
     except OSError as error:
         raise EnvironmentLacks(f"cannot serve: {error}") from error
     finally:
@@ -156,18 +156,6 @@ def command(
     return 0
 
 
-async def _until_signalled(serving: ClusterServing) -> None:
-    """Serve until a signal; the second signal does not wait for anything."""
-    stop = asyncio.Event()
-
-    def end() -> None:
-        if stop.is_set():
-            os._exit(INTERRUPTED)
-        stop.set()
-        serving.report.ending()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
-    await serving.run(stop)
+async def _serve(serving: ClusterServing) -> None:
+    await serving.run(until_signalled(serving.report.ending, serving.abandon))
     serving.report.ended()

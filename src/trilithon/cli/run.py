@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from trilithon.cli.command import EXIT_STATUS, PORT_OFFSETS, Address, Command, paths
-from trilithon.cli.main import INTERRUPTED, EnvironmentLacks
+from trilithon.cli.ending import until_signalled
+from trilithon.cli.main import EnvironmentLacks
 
 if TYPE_CHECKING:
     from trilithon.cli.serving import Serving
@@ -70,9 +69,9 @@ def command(
     report = report_for(log_format)
     serving = Serving(tuple(paths), settings, envoy, runtime, report)
     try:
-        status = asyncio.run(_until_signalled(serving, runtime, watch=watch, demo_backends=demo_backends))
+        asyncio.run(_serve(serving, runtime, watch=watch, demo_backends=demo_backends))
         report.ended()
-        return status
+        return 0
     except OSError as error:
         raise EnvironmentLacks(f"cannot serve: {error}") from error
     finally:
@@ -80,30 +79,6 @@ def command(
         report.close()
 
 
-async def _until_signalled(serving: Serving, runtime: RuntimeDirectory, *, watch: bool, demo_backends: bool) -> int:
-    """Serve until a signal; the second signal does not wait for anything."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        if stop.is_set():
-            # Whatever still waits for requests is left behind; the Envoys end with this process.
-            runtime.remove()
-            os._exit(INTERRUPTED)
-        hang_up()
-
-    def hang_up() -> None:
-        # A closed terminal sends one, its shell another, so the second is no wish to end at once.
-        is_new = not stop.is_set()
-        # Before it is told: whether anybody listens is not known.
-        stop.set()
-        if is_new:
-            serving.report.ending()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
-    # Ignored under nohup, and then it stays so.
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        loop.add_signal_handler(signal.SIGHUP, hang_up)
+async def _serve(serving: Serving, runtime: RuntimeDirectory, *, watch: bool, demo_backends: bool) -> None:
+    stop = until_signalled(serving.report.ending, runtime.remove)
     await serving.run(stop, watch=watch, demo_backends=demo_backends)
-    return 0
