@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.system.client import Connection, fetch, fetch_h2
-from tests.system.harness import SteadyLoad, backends, free_port, is_running, serves, status_of, until
+from tests.system.harness import Command, SteadyLoad, backends, free_port, is_running, serves, status_of, until
 from tests.system.manifests import Folder, backend, gateway, listener, route, rule, to
-from tests.system.program import Program, is_free_of, serving, trilithon
+from tests.system.program import TRILITHON, Program, is_free_of, serving, trilithon
 from trilithon.cli.echo import EchoServer
 
 pytestmark = pytest.mark.system
@@ -173,3 +173,22 @@ async def test_a_second_run_says_whose_port_it_is_and_takes_it_over(folder: Fold
                 await serves(port)
                 await second.served(partial(folder.write, "more.yaml", route("b", rule(to("a")))), "HTTPRoute demo/b")
                 await second.stopped()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda each: each.name)
+async def test_a_controller_with_local_envoys_leaves_nothing_behind(
+    tmp_path: Path, runtime: Path, number: signal.Signals
+) -> None:
+    config = tmp_path / "kubeconfig"
+    # It waits for a cluster that does not answer.
+    config.write_text(
+        f"""{{current-context: a, contexts: [{{name: a, context: {{cluster: a, user: a}}}}],
+        users: [{{name: a, user: {{}}}}], clusters: [{{name: a, cluster: {{server: "http://127.0.0.1:{free_port()}"}}}}]}}"""
+    )
+    arguments = ("controller", "--infrastructure", "processes", "--kubeconfig", config)
+    async with Command(TRILITHON, *arguments, environment={"XDG_RUNTIME_DIR": str(runtime)}) as command:
+        await command.said("serves")
+        command.signal(number)
+        assert await command.ended() == 0
+        assert not any((runtime / "trilithon").iterdir())
+        assert "Traceback" not in command.output
