@@ -374,6 +374,42 @@ async def test_a_kind_goes_when_its_definition_goes_and_comes_back_with_it(clust
         await followed.until(lambda: "HTTPRoute" not in followed.problems())
 
 
+@pytest.mark.parametrize("plural", ["services", "endpointslices", "namespaces"])
+async def test_a_kind_of_kubernetes_itself_that_is_not_served_keeps_its_objects(cluster: Cluster, plural: str) -> None:
+    kind = KINDS[plural][2]
+    key = Key(kind, "" if plural == "namespaces" else "shop", "shop")
+    slice_ = {"addressType": "IPv4", "endpoints": [], "ports": []}
+    spec = {"ports": [{"port": 80}]}
+    if plural in ("services", "endpointslices"):
+        await cluster.put(plural, "shop", "shop", **(slice_ if plural == "endpointslices" else {"spec": spec}))
+    async with following(cluster.address) as followed:
+        await followed.first()
+        before = followed.names(kind)
+        assert key in followed.rows
+        await cluster.change(lambda: cluster.kinds.pop(plural))
+        await followed.until(lambda: f"does not serve {kind}" in followed.problems())
+        await cluster.put("httproutes", "after", "shop", spec=routing("b.test"))
+        await followed.until(lambda: "shop/after" in followed.names("HTTPRoute"))
+        assert followed.names(kind) == before, "it has no definition that could have been removed"
+        await cluster.change(lambda: cluster.kinds.update({plural: KINDS[plural]}))
+        await followed.until(lambda: kind not in followed.problems())
+
+
+async def test_a_kind_of_kubernetes_itself_is_waited_for_however_long(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_views, "MISSING_SECONDS", 0.1)
+    monkeypatch.setattr(kubernetes, "PATIENCE_SECONDS", 1.0)
+    await cluster.put("services", "web", "shop", spec={"ports": [{"port": 80}]})
+    cluster.kinds.pop("services")
+    async with following(cluster.address) as followed:
+        await followed.until(lambda: "nothing is served before these are listed: Service" in followed.troubles)
+        assert not followed.changes
+        await cluster.change(lambda: cluster.kinds.update(services=KINDS["services"]))
+        await followed.first()
+        assert Key("Service", "shop", "web") in followed.changes[0].upserts
+
+
 async def test_a_kind_that_was_never_defined_keeps_nothing_waiting(cluster: Cluster) -> None:
     await cluster.delete("customresourcedefinitions", "httproutes.gateway.networking.k8s.io")
     cluster.kinds.pop("httproutes")

@@ -61,6 +61,11 @@ class WatchedKind(Struct, frozen=True):
         return self.name in NAMED_KINDS
 
     @property
+    def is_custom(self) -> bool:
+        """Whether a definition makes the kind, which may be removed; those of Kubernetes itself are always there."""
+        return self.kind is not None and self.kind.is_custom
+
+    @property
     def is_optional(self) -> bool:
         """Whether the first state can do without it."""
         return self.name in _OPTIONAL

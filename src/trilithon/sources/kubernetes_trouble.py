@@ -26,6 +26,10 @@ def kind_problem(watched: WatchedKind, event: Degraded | Missing | Gone) -> Prob
     """What a watch says of its kind as a whole."""
     place = str(watched)
     match event:
+        case Missing(reason) | Gone(reason) if not watched.is_custom:
+            message = f"is not served, so what is known of it may be old: {reason}"
+            hint = "every API server serves it; look at what stands before this one"
+            return Problem("KindNotWatched", None, "", message, hint, "error", place)
         case Degraded(reason):
             message = f"cannot be watched, so what is known of it may be old: {reason}"
             return Problem("KindNotWatched", None, "", message, "", "error", place)

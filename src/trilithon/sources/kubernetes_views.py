@@ -123,6 +123,8 @@ class Definitions:
 
     def __init__(self, state: ClusterState) -> None:
         self.names: set[str] = set()
+        # Also those that are gone.
+        self._seen: set[str] = set()
         self._state = state
         self._decoder = msgspec.json.Decoder(_Crd)
 
@@ -135,6 +137,7 @@ class Definitions:
     def upsert(self, _api_kind: ApiKind | None, name: ObjectName, value: ApiVersion, now: float) -> None:
         """A definition is there."""
         self.names.add(name.name)
+        self._seen.add(name.name)
         if name.name.endswith(f".{GATEWAY_GROUP}"):
             self._state.api_version(name.name, value, now)
 
@@ -145,9 +148,20 @@ class Definitions:
 
     def define(self, watched: WatchedKind) -> bool:
         """Whether one of them is for this kind."""
-        word = watched.name.lower()
-        plurals = (word, f"{word}s", f"{word}es", f"{word[:-1]}ies")
-        return any(f"{plural}.{watched.wanted.group}" in self.names for plural in plurals)
+        return not self.names.isdisjoint(_definitions_of(watched))
+
+    def is_removed(self, watched: WatchedKind) -> bool:
+        """Whether there was one for this kind, and is none now."""
+        return not self.define(watched) and not self._seen.isdisjoint(_definitions_of(watched))
+
+
+def _definitions_of(watched: WatchedKind) -> frozenset[str]:
+    """The names that the definition of a kind may have."""
+    if not watched.is_custom:
+        return frozenset()
+    word = watched.name.lower()
+    plurals = (word, f"{word}s", f"{word}es", f"{word[:-1]}ies")
+    return frozenset(f"{plural}.{watched.wanted.group}" for plural in plurals)
 
 
 class View:
@@ -243,17 +257,20 @@ class Views:
         return [str(view.watched) for view in self.all if not (view.is_synced or self._is_dispensable(view, now))]
 
     def sweep(self, now: float) -> None:
-        """A kind whose definition was removed has no objects, also if nobody told of each."""
+        """A kind whose definition was removed has no objects, also if nobody told of each.
+
+        That it is not served proves nothing: what stands before an API server may say so of any kind.
+        """
         if not self._are_definitions_current():
             return
         for view in self.all:
-            if isinstance(view.trouble, Gone | Missing) and not self._definitions.define(view.watched):
+            if isinstance(view.trouble, Gone | Missing) and self._definitions.is_removed(view.watched):
                 view.drop(now)
 
     def _is_dispensable(self, view: View, now: float) -> bool:
         if view.watched.is_optional:
             return view.trouble is not None
-        if not isinstance(view.trouble, Missing) or view.missing_since is None:
+        if not isinstance(view.trouble, Missing) or view.missing_since is None or not view.watched.is_custom:
             return False
         # An API server that starts may deny a kind whose objects it holds.
         is_undefined = self._are_definitions_current() and not self._definitions.define(view.watched)
