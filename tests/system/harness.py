@@ -20,23 +20,38 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
+from aiohttp import web
+
 from tests.system.client import Answer, Connection, H2Connection, Unanswered, fetch
 from trilithon.cli.echo import EchoServer
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.01
+# Below the range from which the system takes ports of outgoing connections.
+PORTS = range(18_000, 32_000)
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port nobody listens on, outside the range from which the system takes ports of outgoing connections."""
+    """A port of this process's own that nobody listens on: no test that runs beside it gets it, nor a later one."""
+    # Test processes that run at the same time share the ports out among them.
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = PORTS[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
     while True:
-        port = random.randrange(18_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        port = random.choice(own)
+        if port not in _given and _is_free(port):
+            _given.add(port)
             return port
+        assert len(_given) < len(own), "every port was given"
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 @overload
@@ -200,7 +215,7 @@ class Command:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    async def said(self, text: str, seconds: float = 15.0) -> str:
+    async def said(self, text: str, seconds: float = 30.0) -> str:
         """The first line that contains the text. AssertionError when it does not come or the program ends first."""
 
         def said() -> list[str]:
@@ -226,8 +241,31 @@ class Command:
             self.lines.append(line.decode(errors="replace").rstrip("\n"))
 
 
+class Backend(EchoServer):
+    """An echo server that answers what it is asked at ``HELD`` only once the test lets it: as slow as it has to be."""
+
+    HELD = "/held"
+
+    def __init__(self, name: str, *, socket: Path | None = None) -> None:
+        super().__init__(name, socket=socket)
+        self._let_go = asyncio.Event()
+
+    async def holds(self, count: int = 1) -> None:
+        """Wait until so many held requests have come."""
+        await until(lambda: self.seen[self.HELD] >= count, why=f"{self.name} was never asked for {self.HELD}")
+
+    def let_go(self) -> None:
+        """Answer the held requests, those that have come and those that will come."""
+        self._let_go.set()
+
+    async def _answer_as_asked(self, request: web.BaseRequest, knobs: Mapping[str, str]) -> web.StreamResponse:
+        if request.raw_path.partition("?")[0] == self.HELD:
+            await self._let_go.wait()
+        return await super()._answer_as_asked(request, knobs)
+
+
 @asynccontextmanager
-async def backends(*names: str) -> AsyncIterator[dict[str, EchoServer]]:
+async def backends(*names: str) -> AsyncIterator[dict[str, Backend]]:
     """Echo servers on free ports, by name."""
     async with AsyncExitStack() as stack:
-        yield {name: await stack.enter_async_context(EchoServer(name)) for name in names}
+        yield {name: await stack.enter_async_context(Backend(name)) for name in names}

@@ -36,7 +36,7 @@ class Answered(msgspec.Struct, frozen=True):
         return msgspec.json.decode(self.output, type=list[ProblemView])
 
 
-async def trilithon(*arguments: str | Path, runtime: Path | None = None, seconds: float = 20.0) -> Answered:
+async def trilithon(*arguments: str | Path, runtime: Path | None = None, seconds: float = 45.0) -> Answered:
     """Run a command to its end."""
     environment = {} if runtime is None else {"XDG_RUNTIME_DIR": str(runtime)}
     async with Command(TRILITHON, *arguments, environment=environment) as command:
@@ -72,7 +72,7 @@ class Program(Command):
                 self._events.append(msgspec.json.decode(line))
         return self._events
 
-    async def event(self, name: str, *, after: int = 0, seconds: float = 15.0, **fields: Any) -> Event:
+    async def event(self, name: str, *, after: int = 0, seconds: float = 30.0, **fields: Any) -> Event:
         """The first event of this name with these fields, among those from number `after` on."""
 
         def found() -> Event | None:
@@ -89,7 +89,7 @@ class Program(Command):
         """Wait until Envoy serves the Gateway."""
         return await self.event("gateway", after=after, gateway=gateway, programmed=True)
 
-    async def served(self, edit: Callable[[], object], *keys: str, seconds: float = 15.0) -> Event:
+    async def served(self, edit: Callable[[], object], *keys: str, seconds: float = 30.0) -> Event:
         """Make an edit, and wait until Envoy has acknowledged a change of these objects, all in one."""
         after = len(self.events)
         edit()
@@ -138,8 +138,8 @@ async def serving(
     """The program over a folder whose Gateway demo/gw is served already; ends with SIGTERM and exit status 0."""
     async with Program(folder, runtime, *arguments, command=command) as program:
         await program.programmed()
-        # Envoy listens once it has its routes, too.
-        await program.event("change")
+        # Envoy listens once it has its routes, too: a change that is told while Envoys still owe an answer is no sign.
+        await program.event("change", waiting=[])
         yield program
         await program.stopped()
 

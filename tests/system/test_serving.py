@@ -195,4 +195,6 @@ async def test_what_is_not_watched_does_not_change(folder: Folder, runtime: Path
             # Many times longer than a watched change takes.
             for _ in range(300):
                 assert (await fetch(port)).backend == "a"
-            assert len([each for each in program.events if each["event"] == "change"]) == 1
+            changes = [each["upserted"] for each in program.events if each["event"] == "change"]
+            # One that is slow to be served is told twice.
+            assert changes in (changes[:1], changes[:1] * 2)
