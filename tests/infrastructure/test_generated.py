@@ -303,6 +303,54 @@ def test_a_bad_reference_is_said_and_costs_nothing_that_is_there(ref: dict[str, 
     assert kinds(world) == ["Secret"], "its pods still need a valid identity"
 
 
+OWN_REF = OWN["parametersRef"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        pytest.param({"infrastructure": {"parametersRef": {**OWN_REF, "kind": "X"}}}, "InvalidParameters", id="a kind"),
+        pytest.param({"infrastructure": {"parametersRef": {**OWN_REF, "name": "x"}}}, "InvalidParameters", id="a name"),
+        pytest.param({"infrastructure": OWN}, "InvalidParameters", id="parameters that are deleted"),
+        pytest.param({"addresses": [{"type": "Hostname", "value": "x"}]}, "UnsupportedAddress", id="an address type"),
+    ],
+)
+@pytest.mark.parametrize("has_pods", [True, False])
+def test_a_mistake_about_what_runs_a_gateway_ends_no_listener(
+    spec: dict[str, Any], reason: str, has_pods: bool
+) -> None:
+    """The Gateway is not accepted; what runs it stays, and Envoy is given the same as before."""
+    settings = SETTINGS if has_pods else msgspec.structs.replace(SETTINGS, installation=None)
+    world = World(
+        CLASS,
+        gateway(infrastructure=OWN),
+        parameters("infra/own"),
+        service(ingress=[{"ip": "10.0.0.7"}]),
+        settings=settings,
+    )
+    published = {table.name: dict(world.engine.rows(table)) for table in PUBLISHED}
+    assert published["envoy listeners"]
+    world.show(gateway(**spec))
+    world.drop(Key("GatewayParameters", "infra", "own"))
+    assert {table.name: dict(world.engine.rows(table)) for table in PUBLISHED} == published
+    assert (world.condition("Accepted").status, world.condition("Accepted").reason) == ("False", reason)
+    assert (world.condition("Programmed").status, world.condition("Programmed").reason) == ("False", "Invalid")
+    assert "serves on" in world.condition("Programmed").message
+    status = world.engine.row(GATEWAY_STATUS, GATEWAY)
+    assert status is not None
+    assert [str(each) for each in status.addresses] == (["10.0.0.7"] if has_pods else [])
+    (listener,) = status.listeners
+    assert {each.type: each.status for each in listener.conditions} == {
+        "Accepted": "True",
+        "ResolvedRefs": "True",
+        "Programmed": "True",
+        "Conflicted": "False",
+    }
+    if has_pods:
+        assert world.row is not None
+        assert world.row.is_held
+
+
 @pytest.mark.parametrize(
     ("ref", "code"),
     [

@@ -158,17 +158,20 @@ def test_client_certificates_asked_for_are_never_skipped() -> None:
     [
         pytest.param({"addresses": [{"type": "NamedAddress", "value": "x"}]}, "AddressTypeUnsupported", id="type"),
         pytest.param({"addresses": [{"value": "192.0.2.1"}]}, "AddressNotUsable", id="another address"),
-        pytest.param(
-            {"infrastructure": {"parametersRef": {"group": "x.io", "kind": "Y", "name": "z"}}},
-            "GatewayParametersUnsupported",
-            id="parameters",
-        ),
     ],
 )
-def test_a_gateway_refused_as_a_whole_serves_nothing(spec: dict[str, Any], code: str) -> None:
+def test_at_a_shared_address_a_gateway_that_asks_for_another_serves_nothing(spec: dict[str, Any], code: str) -> None:
     row = listeners(gateway(http(), **spec))
     assert [problem.code for problem in row.problems] == [code]
     assert not row.items[0].serves
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings(shared_address=False)])
+def test_parameters_that_cannot_be_used_end_no_listener(settings: Settings) -> None:
+    ref = {"group": "x.io", "kind": "Y", "name": "z"}
+    row = listeners(gateway(http(), infrastructure={"parametersRef": ref}), settings=settings)
+    assert [problem.code for problem in row.problems] == ["GatewayParametersUnsupported"]
+    assert row.items[0].serves
 
 
 def test_no_value_means_any_address() -> None:

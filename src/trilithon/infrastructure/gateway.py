@@ -13,6 +13,7 @@ from trilithon.model.settings import Settings
 from trilithon.model.tables import CLASSES, LISTENERS
 from trilithon.resources.gateways import Gateway
 from trilithon.translate.classes import class_key, generated_services, held, is_ours
+from trilithon.translate.flaws import flaws_of_gateway
 from trilithon.translate.parameters import parameters_of
 
 
@@ -20,7 +21,7 @@ def infrastructure_of(settings: Settings, read: Read, gateway: Gateway) -> Infra
     """What runs a Gateway.
 
     None only where it is certainly not ours: nothing is generated without an installation, or another controller has
-    the class. A missing or refused class and a refused Gateway hold what is there.
+    the class. A missing or refused class, and a Gateway that is refused or not understood, hold what is there.
     """
     if settings.installation is None:
         return None
@@ -28,11 +29,12 @@ def infrastructure_of(settings: Settings, read: Read, gateway: Gateway) -> Infra
     if class_ is not None and not is_ours(settings, class_):
         return None
     listeners = read.one(LISTENERS, gateway.key)
+    is_held = held(settings, read, gateway) is not None or bool(flaws_of_gateway(gateway))
     plan = Plan(
         gateway=gateway,
         installation=settings.installation,
         parameters=parameters_of(read, gateway),
-        ports=_ports(listeners) if listeners is not None and not held(settings, read, gateway) else (),
+        ports=_ports(listeners) if listeners is not None and not is_held else (),
     )
     if not plan.ports:
         # The pods that are there still need an identity, which may have the name of a class before, as Services do.
@@ -43,12 +45,13 @@ def infrastructure_of(settings: Settings, read: Read, gateway: Gateway) -> Infra
 
 
 def _ports(listeners: Listeners) -> tuple[tuple[int, str], ...]:
-    """The ports of a Gateway, in order; none where no listener serves, or the Gateway as a whole is refused.
+    """The ports of a Gateway, in order; none where no listener serves, or the Gateway as a whole is not accepted.
 
     Beside listeners that serve are those that may serve again: a port that a Service loses costs the load balancer's
     listener and the node port, which nobody gets back.
     """
-    if not any(listener.serves for listener in listeners.items):
+    is_refused = any(condition_of(problem) == "Accepted" for problem in listeners.problems)
+    if is_refused or not any(listener.serves for listener in listeners.items):
         return ()
     possible = [listener for listener in listeners.items if _has_port(listener)]
     return tuple(sorted({(each.port, "UDP" if each.protocol == "UDP" else "TCP") for each in possible}))

@@ -17,7 +17,7 @@ from trilithon.resources.gateways import Gateway
 from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.problem import Problem
 from trilithon.status.answers import is_behind, refusals
-from trilithon.status.conditions import Condition, message_of
+from trilithon.status.conditions import Condition, message_of, within_limit
 from trilithon.status.route import ROUTES_BY_LISTENER
 
 
@@ -42,6 +42,9 @@ class GatewayStatus(Struct, frozen=True, gc=False):
     listeners: tuple[ListenerStatus, ...]
     problems: tuple[Problem, ...] = ()
 
+
+# Problems of these make a Gateway as a whole not accepted.
+NOT_ACCEPTED = ("Accepted", "Understood")
 
 GATEWAY_STATUS: Table[Key, GatewayStatus] = Table("gateway status")
 
@@ -138,7 +141,7 @@ def _gateway_conditions(
     listeners: Listeners, statuses: Sequence[ListenerStatus], proxy: Proxy, reached: GatewayAddresses, behind: bool
 ) -> tuple[Condition, ...]:
     generation = listeners.generation
-    own = [problem for problem in listeners.problems if condition_of(problem) == "Accepted"]
+    own = [problem for problem in listeners.problems if condition_of(problem) in NOT_ACCEPTED]
     known = (*listeners.problems, *reached.problems)
     addresses = [problem for problem in known if condition_of(problem) == "Programmed"]
     accepted = _accepted(listeners, statuses, own)
@@ -173,7 +176,10 @@ def _programmed(
 ) -> Condition:
     generation = accepted.observed_generation
     if accepted.status != "True":
-        return Condition("Programmed", "False", "Invalid", accepted.message, generation)
+        # What was asked for last is not what runs, though Envoy may serve every listener.
+        serves_on = any(_is_true(status, "Programmed") for status in statuses)
+        message = f"{accepted.message}; what runs the Gateway serves on as it is" if serves_on else accepted.message
+        return Condition("Programmed", "False", "Invalid", within_limit(message), generation)
     if addresses:
         return Condition("Programmed", "False", reason_of(addresses[0]), message_of(addresses), generation)
     reasons = {

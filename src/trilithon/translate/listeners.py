@@ -19,6 +19,7 @@ from trilithon.resources.problem import Problem
 from trilithon.translate.addresses import address_problems
 from trilithon.translate.certificates import secret_key, serves_name
 from trilithon.translate.classes import held
+from trilithon.translate.flaws import flaws_of_gateway, flaws_of_listener
 from trilithon.translate.infrastructure_keys import key_problems
 from trilithon.translate.isolation import told_apart
 from trilithon.translate.parameters import own_parameters
@@ -42,8 +43,9 @@ def own_listeners_of(settings: Settings, read: Read, gateway: Gateway) -> Listen
     items = [_listener(settings, read, gateway, index) for index in range(len(gateway.spec.listeners))]
     items = [with_problems(item, _conflicts(item, items)) for item in items]
     problems = tuple(_gateway_problems(settings, read, gateway))
-    if not can_serve(problems):
-        # Refused as a whole: nothing of it is served, whatever its listeners say.
+    if settings.shared_address and not can_serve(address_problems(settings, gateway)):
+        # It would be served at an address that it does not ask for. No other mistake of a Gateway as a whole ends its
+        # listeners: what runs it stays as it was while it was in order, and is there only if it once was.
         items = [msgspec.structs.replace(item, serves=False) for item in items]
     return Listeners(
         gateway=gateway.key,
@@ -59,12 +61,14 @@ def _listener(settings: Settings, read: Read, gateway: Gateway, index: int) -> L
     path = f"spec.listeners[{index}]"
     kinds, kind_problems = _kinds(gateway.key, spec, path)
     certificates, tls_problems = _certificates(read, gateway, spec, path)
+    flaws = flaws_of_listener(gateway, spec)
     problems = (
+        *flaws,
         *_protocol_problems(gateway.key, spec, path),
         *_port_problems(settings, gateway.key, spec, path),
         *_namespace_problems(gateway.key, spec, path),
         *kind_problems,
-        *tls_problems,
+        *(() if flaws else tls_problems),
         *_frontend_problems(gateway, spec, path),
     )
     return Listener(
@@ -83,7 +87,7 @@ def _listener(settings: Settings, read: Read, gateway: Gateway, index: int) -> L
 
 
 def can_serve(problems: Iterable[Problem]) -> bool:
-    """Whether none of these problems keeps its listener, or its Gateway, from serving."""
+    """Whether none of these problems keeps what has them from serving."""
     return not any(condition_of(problem) in BLOCKING for problem in problems)
 
 
@@ -264,6 +268,7 @@ def names_of(listeners: Iterable[Listener]) -> str:
 
 def _gateway_problems(settings: Settings, read: Read, gateway: Gateway) -> Iterable[Problem]:
     spec, key = gateway.spec, gateway.key
+    yield from flaws_of_gateway(gateway)
     yield from address_problems(settings, gateway)
     parameters = own_parameters(read, gateway)
     if isinstance(parameters, Problem):
