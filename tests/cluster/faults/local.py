@@ -63,6 +63,9 @@ class Local:
     ) -> None:
         if error is not None:
             error.add_note(self._log.read_text()[-4000:])
+            # An Envoy that cannot bind does not say who can.
+            found = subprocess.run(["ss", "-tanpH", f"sport = :{self._port}"], capture_output=True, text=True, check=False)
+            error.add_note(f"sockets at port {self._port}:\n{found.stdout}")
         self.proxy.heal()
         self.cluster.api.delete(f"/apis/{GATEWAY_API}/namespaces/{self._namespace}/gateways/edge")
         # Its finalizer goes with the last Gateway.
