@@ -22,6 +22,8 @@ from tests.cluster.faults.objects import GATEWAY_API, endpoints, gateway, host, 
 from tests.cluster.traffic import Running, Steady, Target
 from tests.system.harness import free_port
 
+# Its address is its own.
+PORT = 80
 ROUTES = 30
 BACKENDS = ("one", "two", "three")
 END_SECONDS = 15.0
@@ -37,8 +39,6 @@ class Local:
         self._folder = folder
         self._log = folder / "log"
         self._health = free_port()
-        # Another controller on this node may give its first Gateway the same address.
-        self._port = free_port()
         self._running = Running(str(NODE_ADDRESS), BACKENDS)
         self.names = [f"r-{number:02}" for number in range(ROUTES)]
 
@@ -49,7 +49,7 @@ class Local:
         routes = (route(name, "one", "edge") for name in self.names)
         self.cluster.apply(
             _class(self._namespace),
-            gateway("edge", self._namespace, self._port),
+            gateway("edge", self._namespace, PORT),
             *services,
             *routes,
             namespace=self._namespace,
@@ -64,8 +64,8 @@ class Local:
         if error is not None:
             error.add_note(self._log.read_text()[-4000:])
             # An Envoy that cannot bind does not say who can.
-            found = subprocess.run(["ss", "-tanpH", f"sport = :{self._port}"], capture_output=True, text=True, check=False)
-            error.add_note(f"sockets at port {self._port}:\n{found.stdout}")
+            command = ["ss", "-tanpH", f"sport = :{PORT}"]
+            error.add_note(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
         self.proxy.heal()
         self.cluster.api.delete(f"/apis/{GATEWAY_API}/namespaces/{self._namespace}/gateways/edge")
         # Its finalizer goes with the last Gateway.
@@ -130,7 +130,7 @@ class Local:
         return found
 
     def _target(self, name: str) -> Target:
-        return Target(self.gateway()["status"]["addresses"][0]["value"], host(name), self._port)
+        return Target(self.gateway()["status"]["addresses"][0]["value"], host(name), PORT)
 
     # Changing it.
 
