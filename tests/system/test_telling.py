@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.client import fetch
-from tests.system.harness import backends, free_port, is_running, serves, until
+from tests.system.harness import backends, free_port, is_running, serves
 from tests.system.manifests import Folder, backend, gateway, listener, route, rule, to
 from tests.system.program import TRILITHON, is_free_of
 from trilithon.cli.echo import EchoServer
@@ -53,7 +53,7 @@ async def telling(
         await process.communicate()
 
 
-async def ended(process: asyncio.subprocess.Process, seconds: float = 10.0) -> tuple[int, str]:
+async def ended(process: asyncio.subprocess.Process, seconds: float = 30.0) -> tuple[int, str]:
     """The exit status, and what stood on standard error."""
     async with asyncio.timeout(seconds):
         _, errors = await process.communicate()
@@ -113,13 +113,14 @@ async def test_a_closed_terminal_ends_it_politely(folder: Folder, runtime: Path)
         async with telling(folder, runtime, os.dup(theirs), stderr=theirs) as process:
             os.close(theirs)
             await serves(port)
-            flying = asyncio.create_task(fetch(port, "/slow?delay=2s"))
-            await until(lambda: servers["a"].seen["/slow"])
+            flying = asyncio.create_task(fetch(port, "/held", seconds=60))
+            await servers["a"].holds()
             os.close(ours)
             # The system sends one, and the shell another.
             process.send_signal(signal.SIGHUP)
-            await serves(port, status=0, seconds=3)
+            await serves(port, status=0)
             process.send_signal(signal.SIGHUP)
+            servers["a"].let_go()
             assert (await flying).status == 200
             assert (await ended(process))[0] == 0
         assert is_free_of(runtime)
