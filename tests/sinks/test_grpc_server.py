@@ -304,7 +304,7 @@ async def test_what_is_both_removed_and_upserted_is_upserted(tmp_path: Path) -> 
 async def test_an_envoy_that_is_held_silent_is_let_go_when_it_may_have_something(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trilithon.sinks.grpc_server._HOLD_SECONDS", 0.05)
+    monkeypatch.setattr("trilithon.sinks.grpc_server._LOOK_SECONDS", 0.05)
     admitted = False
     server = XdsServer(
         tmp_path / "xds.sock", on_proxy=lambda _: None, on_applied=lambda *_: None, admits=lambda _: admitted

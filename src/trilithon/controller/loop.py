@@ -17,7 +17,7 @@ from grpc import GenericRpcHandler
 from msgspec import Struct
 
 from trilithon.controller.envoys import Envoys
-from trilithon.controller.events import Change, Event
+from trilithon.controller.events import Change, Event, Failed
 from trilithon.controller.looking import Looking
 from trilithon.controller.news import News
 from trilithon.controller.outlet import Outlet
@@ -105,6 +105,7 @@ class Controller:
             admits=envoys.admits,
             security=surface.security,
         )
+        self._server.tell_of_excess(lambda text: tell(Failed("serving an Envoy", text, "xDS")))
         control = surface.control_socket
         self._control = ControlServer(control, self._encoded_overview) if control is not None else None
         # Set while Envoys can get their configuration.

@@ -177,6 +177,11 @@ class Feed:
         """Whether Envoy serves on with an older version of something, because it refused the wanted one."""
         return any(name in self.held or name in self._doubted for name in self.refused)
 
+    @property
+    def size(self) -> int:
+        """How many names Envoy has made this feed remember."""
+        return max(len(self._names), len(self.held))
+
     def counts(self) -> tuple[int, int]:
         """How many of the wanted resources Envoy asked for, and how many of these it has at the wanted version."""
         asked = [(name, resource.version) for name, resource in self.wanted.items() if self.covers(name)]
@@ -238,9 +243,10 @@ class Feed:
                 left.append(name)
         for name in left:
             if self._wildcard:
-                # Still covered, and the protocol wants that said.
+                # Still covered, and the protocol wants that said of what there is.
                 self.held.pop(name, None)
-                self._anew.add(name)
+                if name in self.wanted or name in self._flight.versions:
+                    self._anew.add(name)
             else:
                 for collection in (self.held, self.refused, self._gone, self._absent):
                     collection.pop(name, None)

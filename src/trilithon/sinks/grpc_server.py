@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
+from google.protobuf.message import DecodeError
 from msgspec import Struct
 
 from trilithon.model.proxy import Proxy, Rejected, together
+from trilithon.sinks.allowance import MOST_STRANGE_NAMES, Allowance, Allowances, Excess, check_node
+from trilithon.sinks.grpc_options import OPTIONS
 from trilithon.sinks.order import GRACE_SECONDS, ResourceKey
 from trilithon.sinks.peer import Peer, Unidentified
 from trilithon.sinks.session import Published, Session
@@ -29,31 +32,18 @@ if TYPE_CHECKING:
 
 _SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _METHOD = "DeltaAggregatedResources"
-_OPTIONS = (
-    # The configuration of a large Gateway is one message of tens of megabytes.
-    ("grpc.max_send_message_length", -1),
-    # A reconnecting Envoy lists all that it has: 100,000 names are about 8 MiB, and the default allows 4.
-    ("grpc.max_receive_message_length", 64 << 20),
-    # Two control planes on one address would share the Envoys at random.
-    ("grpc.so_reuseport", 0),
-    # An Envoy whose machine is gone does not say so; without this it would count as connected for hours.
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    # By default gRPC gives up asking an Envoy that is told nothing for minutes, as all are in quiet times.
-    ("grpc.http2.max_pings_without_data", 0),
-    # Envoy pings too; by default gRPC takes more than one in 5 minutes for an attack.
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    # Who connects and says nothing holds a descriptor; the default is two minutes.
-    ("grpc.server_handshake_timeout_ms", 10_000),
-    # An Envoy needs one.
-    ("grpc.max_concurrent_streams", 16),
-)
+# How long an Envoy takes to say who it is, at most.
+_FIRST_SECONDS = 10.0
 # How often a silent stream is looked at again.
-_HOLD_SECONDS = 5.0
+_LOOK_SECONDS = 5.0
+# How long one is silent that may find another replica.
+_HOLD_SECONDS = 1.0
+# Revisions of which the time of publication is known, for an Envoy that answers late or never.
+_MOST_TIMES = 10_000
 # How long streams get to end by themselves when the server stops.
 _STOP_SECONDS = 1.0
 
+_Context = grpc.aio.ServicerContext[bytes, bytes]
 OnProxy = Callable[[Proxy], None]
 OnApplied = Callable[[str, int, float], None]
 
@@ -96,7 +86,8 @@ class XdsServer:
     the seconds since its publication, when every connected Envoy has answered for everything up to that revision. Both
     are called in the loop, never from within ``publish``.
     grace: seconds for which Envoys keep a cluster that no route names any more; above zero.
-    admits: whether an Envoy with this node id may have anything; one that may not is told nothing.
+    admits: whether an Envoy with this node id may have anything; one that may not is told nothing. Over TCP it is then
+    sent away, to find another replica; at a unix socket, where nobody else is, it is held.
     """
 
     def __init__(
@@ -110,6 +101,7 @@ class XdsServer:
         security: Security | None = None,
     ) -> None:
         self._admits = admits
+        self._allowances = Allowances()
         self._address = str(address)
         # Private keys pass through it: nobody may listen on a network by accident, and a socket's mode is its guard.
         if ("/" in self._address) is (security is not None):
@@ -127,14 +119,18 @@ class XdsServer:
         """Answer this service at the same port, from ``start`` on; it checks by itself who asks."""
         self._services.append(service)
 
+    def tell_of_excess(self, tell: Callable[[str], None]) -> None:
+        """Say there, in words, which Gateway's Envoys ask for more than they may have."""
+        self._allowances.tell = tell
+
     async def start(self) -> None:
         """Open the socket, or the port once the authority is known.
 
         Publish what is known before: an Envoy that finds nothing waits.
         """
-        server = grpc.aio.server(options=_OPTIONS)
+        server = grpc.aio.server(options=OPTIONS)
         handler = grpc.stream_stream_rpc_method_handler(
-            self._serve, request_deserializer=DeltaDiscoveryRequest.FromString, response_serializer=_as_it_is
+            self._serve, request_deserializer=_as_it_is, response_serializer=_as_it_is
         )
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}), *self._services)
@@ -192,6 +188,8 @@ class XdsServer:
         if not state.streams:
             state.published_at.clear()
         state.published_at[revision] = time.monotonic()
+        if len(state.published_at) > _MOST_TIMES:
+            del state.published_at[next(iter(state.published_at))]
         for stream in state.streams:
             stream.handle(published)
         if state.streams:
@@ -221,30 +219,39 @@ class XdsServer:
 
     # --- streams ---
 
-    async def _serve(
-        self,
-        requests: AsyncIterator[DeltaDiscoveryRequest],
-        context: grpc.aio.ServicerContext[DeltaDiscoveryRequest, bytes],
-    ) -> None:
+    async def _serve(self, requests: AsyncIterator[bytes], context: _Context) -> None:
         peer = await self._peer(context)
-        first = await anext(requests, None)
+        gateway = None if peer is None else peer.gateway
+        try:
+            with self._allowances.stream(gateway) as allowance:
+                await self._answer(requests, context, peer, allowance)
+        except Excess as error:
+            self._allowances.refused(gateway, error)
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this is no request of the delta protocol")
+
+    async def _answer(
+        self, requests: AsyncIterator[bytes], context: _Context, peer: Peer | None, allowance: Allowance
+    ) -> None:
+        first = await self._first(requests, context, allowance)
         if first is None:
             return
         if not first.node.id:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request must name its node")
+        check_node(first.node.id)
         if peer is not None and gateway_of(first.node.id) != peer.gateway:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "the certificate is another Gateway's")
         if not self._admits(first.node.id):
-            await self._hold(requests, first.node.id)
+            await self._hold(requests, first.node.id, None if peer is None else min(_HOLD_SECONDS, peer.seconds))
             return
         gateway = gateway_of(first.node.id)
         stream = Stream(first.node.id, self._grace, lambda: self._tell(gateway))
         if peer is not None:
             # Later it may not connect; so it may not stay either. An Envoy with a newer certificate comes again.
             stream.end_after(peer.seconds)
-        self._join(stream)
         ends = (
-            asyncio.create_task(self._read(stream, first, requests)),
+            asyncio.create_task(self._read(stream, first, requests, allowance)),
             asyncio.create_task(stream.write(context)),
         )
         try:
@@ -252,26 +259,41 @@ class XdsServer:
             for task in done:
                 task.result()
         finally:
-            # Before anything is waited for: the call may be cancelled meanwhile, and nobody would ever leave.
-            self._leave(stream)
             for task in ends:
                 task.cancel()
+            # Before anything is waited for: the call may be cancelled meanwhile, and nobody would ever leave.
+            self._leave(stream)
             await asyncio.gather(*ends, return_exceptions=True)
 
-    async def _hold(self, requests: AsyncIterator[DeltaDiscoveryRequest], node: str) -> None:
-        """Hold a stream open and silent: refused, an Envoy that may have nothing would come again each second.
+    async def _first(
+        self, requests: AsyncIterator[bytes], context: _Context, allowance: Allowance
+    ) -> DeltaDiscoveryRequest | None:
+        """The request that says who asks; None if there is none."""
+        try:
+            async with asyncio.timeout(_FIRST_SECONDS):
+                first = await anext(requests, None)
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "nothing was asked for")
+        return None if first is None else await allowance.take_turn(lambda: DeltaDiscoveryRequest.FromString(first))
 
-        It ends when the Envoy may have something after all.
+    async def _hold(self, requests: AsyncIterator[bytes], node: str, seconds: float | None) -> None:
+        """Hold a stream open and silent: refused, an Envoy that may have nothing would come again at once.
+
+        It ends when the Envoy may have something after all, or after some seconds (None: not before).
         """
         reading = asyncio.create_task(_read_away(requests))
         try:
-            while not reading.done() and not self._admits(node):
-                await asyncio.wait({reading}, timeout=_HOLD_SECONDS)
+            async with asyncio.timeout(seconds):
+                while not reading.done() and not self._admits(node):
+                    await asyncio.wait({reading}, timeout=_LOOK_SECONDS)
+        except TimeoutError:
+            # Its next connection may find who knows better.
+            return
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _peer(self, context: grpc.aio.ServicerContext[DeltaDiscoveryRequest, bytes]) -> Peer | None:
+    async def _peer(self, context: _Context) -> Peer | None:
         """Whose Envoy calls; None where the socket's mode is the guard."""
         if self._security is None:
             return None
@@ -281,15 +303,38 @@ class XdsServer:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
 
     async def _read(
-        self, stream: Stream, first: DeltaDiscoveryRequest, requests: AsyncIterator[DeltaDiscoveryRequest]
+        self,
+        stream: Stream,
+        first: DeltaDiscoveryRequest,
+        requests: AsyncIterator[bytes],
+        allowance: Allowance,
     ) -> None:
-        self._receive(stream, first)
+        await allowance.take_turn(lambda: self._begin(stream, first))
         async for request in requests:
-            self._receive(stream, request)
+            # Called at once: it is this request.
+            await allowance.take_turn(lambda: self._receive(stream, DeltaDiscoveryRequest.FromString(request)))  # noqa: B023
+
+    def _begin(self, stream: Stream, first: DeltaDiscoveryRequest) -> None:
+        if not self._admits(stream.node):
+            # Not any more: it had to wait for its turn.
+            stream.end()
+            return
+        self._join(stream)
+        self._receive(stream, first)
 
     def _receive(self, stream: Stream, message: DeltaDiscoveryRequest) -> None:
-        stream.receive(message)
+        stream.receive(message, self._names_left(stream))
         self._tell(stream.gateway)
+
+    def _names_left(self, stream: Stream) -> int:
+        """How many names more this stream may ask for."""
+        state = self._gateways.get(stream.gateway)
+        if state is None:
+            # Just forgotten; the stream ends.
+            return MOST_STRANGE_NAMES
+        published = len(state.resources)
+        strange = (each.session.size - published for each in state.streams if each is not stream)
+        return MOST_STRANGE_NAMES - sum(each for each in strange if each > 0) + published - stream.session.size
 
     def _join(self, stream: Stream) -> None:
         state = self._gateway(stream.gateway)
@@ -326,7 +371,7 @@ class XdsServer:
         applied = min((stream.session.applied for stream in state.streams), default=0)
         if applied > state.applied:
             state.applied = applied
-            since = state.published_at[applied]
+            since = state.published_at.get(applied) or next(iter(state.published_at.values()))
             # Those below were delivered together with this one.
             state.published_at = {revision: at for revision, at in state.published_at.items() if revision >= applied}
             self._on_applied(gateway, applied, time.monotonic() - since)
@@ -336,7 +381,7 @@ def _proxy_of(gateway: str, sessions: Iterable[Session]) -> Proxy:
     return together(gateway, [Proxy(gateway, 1, tuple(each.acked()), each.rejected()) for each in sessions])
 
 
-async def _read_away(requests: AsyncIterator[DeltaDiscoveryRequest]) -> None:
+async def _read_away(requests: AsyncIterator[bytes]) -> None:
     async for _ in requests:
         continue
 

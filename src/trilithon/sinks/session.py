@@ -7,6 +7,8 @@ published answers nothing at all: what we do not know yet must not look like an 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 from msgspec import Struct
 
 from trilithon.model.proxy import Acked, Rejected
@@ -15,6 +17,7 @@ from trilithon.sinks.order import GRACE_SECONDS, SUPPLY_TYPES, Order, ResourceKe
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_ROUTE, SECRET, XdsResource, shape_of
 
 LONGEST_MESSAGE = 500
+MOST_STRANGE_TOLD = 1_000
 # What listeners are made of. All else comes and goes without a change of the Gateway.
 _TOLD = (LISTENER, ROUTE, SECRET)
 # Envoy adds the refused message itself after this mark: long, and for a Secret it holds the key.
@@ -110,6 +113,16 @@ class Session:
     # --- what is known of this Envoy ---
 
     @property
+    def types(self) -> Collection[str]:
+        """The types that are known to this session: those that we publish, and what else Envoy asked for."""
+        return self._feeds.keys()
+
+    @property
+    def size(self) -> int:
+        """How many names Envoy has made it remember."""
+        return sum(feed.size for feed in self._feeds.values())
+
+    @property
     def applied(self) -> int:
         """The newest revision of which Envoy has answered for everything; 0 before the first."""
         return self._order.applied
@@ -121,12 +134,25 @@ class Session:
         return min((at for at in times if at is not None), default=None)
 
     def acked(self) -> frozenset[Acked]:
-        """The Envoy listeners, route tables and secrets it has, at the acknowledged shape of each."""
+        """The Envoy listeners, route tables and secrets it has, at the acknowledged shape of each.
+
+        Of each type not more than MOST_STRANGE_TOLD that are not published: they matter to nobody, and all replicas
+        are told.
+        """
         return frozenset(
             Acked(type_url, name, shape_of(type_url, version))
             for type_url in _TOLD
-            for name, version in self._feeds[type_url].held.items()
+            for name, version in self._told(self._feeds[type_url])
         )
+
+    def _told(self, feed: Feed) -> Iterator[tuple[str, str]]:
+        strange = 0
+        for name, version in feed.held.items():
+            if name not in feed.wanted and not self._order.withholds(feed.type_url, name):
+                strange += 1
+                if strange > MOST_STRANGE_TOLD:
+                    continue
+            yield name, version
 
     @property
     def refuses(self) -> bool:

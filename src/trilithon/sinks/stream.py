@@ -9,6 +9,7 @@ from collections.abc import Callable
 import grpc.aio
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
+from trilithon.sinks.allowance import check_request
 from trilithon.sinks.feed import Request, Response
 from trilithon.sinks.session import Event, Session, Tick
 from trilithon.xds.node import gateway_of
@@ -30,8 +31,9 @@ class Stream:
         self._wake: asyncio.TimerHandle | None = None
         self._expiry: asyncio.TimerHandle | None = None
 
-    def receive(self, message: DeltaDiscoveryRequest) -> None:
-        """Take in what the Envoy says."""
+    def receive(self, message: DeltaDiscoveryRequest, names: int) -> None:
+        """Take in what the Envoy says, which may add so many names. Raises Excess."""
+        check_request(message, self.session.types, names)
         self.handle(
             Request(
                 message.type_url,
@@ -65,7 +67,7 @@ class Stream:
         self.handle(Tick())
         self._on_tick()
 
-    async def write(self, context: grpc.aio.ServicerContext[DeltaDiscoveryRequest, bytes]) -> None:
+    async def write(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         """Write what there is to say, until the stream is to end; what the session raised is raised here."""
         while (response := await self._outbox.get()) is not None:
             if isinstance(response, Exception):

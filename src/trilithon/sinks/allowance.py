@@ -1,0 +1,122 @@
+"""What the Envoys of one Gateway may ask of the server: far more than they need, and never all that it has.
+
+Whoever holds a Gateway's identity can say what it likes in as many streams as it likes. It may harm that Gateway, and
+no other: so streams and names are counted for each Gateway, and its requests are taken in one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import TypeVar
+
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
+
+# Streams of one Gateway at the same time; each of its Envoys has one.
+MOST_STREAMS = 256
+# Names that are not published, over all streams of a Gateway. An Envoy that was away while 100,000 Services were
+# removed names each of them twice, as a cluster and as endpoints.
+MOST_STRANGE_NAMES = 400_000
+# Two names of Kubernetes objects and what stands around them take half of it.
+LONGEST_NAME = 1_024
+# Envoy has about six types that it could ask for beside ours.
+MOST_TYPES = 16
+# A request that took longer is followed by a pause of the same length, so that half of the time is for others.
+LONG_SECONDS = 0.02
+TOLD_SECONDS = 60.0
+
+_Made = TypeVar("_Made")
+
+
+class Excess(Exception):
+    """Somebody asks for more than an Envoy ever does; the text says of what, fit for a log and for the client."""
+
+
+class Allowance:
+    """The part of the server that one Gateway's streams share."""
+
+    def __init__(self) -> None:
+        self.streams = 0
+        self._turn = asyncio.Lock()
+
+    async def take_turn(self, work: Callable[[], _Made]) -> _Made:
+        """Do some work for this Gateway when no other is being done for it; what takes long is paid with a pause."""
+        async with self._turn:
+            began = time.monotonic()
+            try:
+                return work()
+            finally:
+                spent = time.monotonic() - began
+                if spent > LONG_SECONDS:
+                    await asyncio.sleep(spent)
+
+
+class Allowances:
+    """Those of every Gateway that has a stream."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Allowance] = {}
+        # Until when nothing more is said of a Gateway.
+        self._quiet: dict[str, float] = {}
+        self.tell: Callable[[str], None] = lambda _text: None
+
+    @contextmanager
+    def stream(self, gateway: str | None) -> Iterator[Allowance]:
+        """A stream of the Gateway while it is open; None: of somebody who is trusted. Raises Excess."""
+        if gateway is None:
+            yield Allowance()
+            return
+        allowance = self._known.setdefault(gateway, Allowance())
+        if allowance.streams >= MOST_STREAMS:
+            raise Excess(f"the Gateway has {MOST_STREAMS} streams already")
+        allowance.streams += 1
+        try:
+            yield allowance
+        finally:
+            allowance.streams -= 1
+            if not allowance.streams:
+                del self._known[gateway]
+
+    def refused(self, gateway: str | None, excess: Excess) -> None:
+        """Say so, for each Gateway once in TOLD_SECONDS at most."""
+        now = time.monotonic()
+        self._quiet = {known: until for known, until in self._quiet.items() if until > now}
+        who = gateway or "a local Gateway"
+        if who not in self._quiet:
+            self._quiet[who] = now + TOLD_SECONDS
+            self.tell(f"an Envoy of {who} is refused: {excess}")
+
+
+def check_node(node: str) -> None:
+    """Whether it can be a node id. Raises Excess."""
+    if len(node) > LONGEST_NAME:
+        raise Excess(f"the node id is longer than {LONGEST_NAME} characters")
+
+
+def check_request(message: DeltaDiscoveryRequest, types: Collection[str], names: int) -> None:
+    """Whether a stream that has asked for these types may ask for this, and for so many names more. Raises Excess.
+
+    Nothing of the message is copied before it is known to be small enough.
+    """
+    if message.type_url not in types:
+        if len(types) >= MOST_TYPES:
+            raise Excess(f"more than {MOST_TYPES} types of resources are asked for")
+        _check_lengths((message.type_url,))
+    if max(coming(message), len(message.resource_names_unsubscribe)) > names:
+        raise Excess(f"the Gateway has none of more than {MOST_STRANGE_NAMES} names that are asked for")
+    versions = message.initial_resource_versions
+    _check_lengths(chain(message.resource_names_subscribe, versions.keys(), versions.values()))
+
+
+def coming(message: DeltaDiscoveryRequest) -> int:
+    """How many names a request adds to its stream, at most."""
+    # What Envoy has it asks for as well, or it asks for everything.
+    return max(len(message.resource_names_subscribe), len(message.initial_resource_versions))
+
+
+def _check_lengths(names: Iterable[str]) -> None:
+    if any(len(name) > LONGEST_NAME for name in names):
+        raise Excess(f"a name is longer than {LONGEST_NAME} characters")
