@@ -40,4 +40,6 @@ def table(name: str, target: str, *, hosts: int = 1) -> XdsResource:
         route = message.virtual_hosts.add(name=f"host-{index}", domains=["*"]).routes.add()
         route.match.prefix = "/"
         route.route.cluster = target
+        # None: a request may take as long as it needs.
+        route.route.timeout.SetInParent()
     return XdsResource.of(ROUTE, name, message)

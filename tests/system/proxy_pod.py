@@ -76,7 +76,7 @@ class Replica:
         finally:
             await self.server.stop()
 
-    async def has(self, revision: int, seconds: float = 15) -> None:
+    async def has(self, revision: int, seconds: float = 30) -> None:
         """Wait until the Envoy has everything of a revision."""
         await until(lambda: self.applied >= revision, seconds, f"revision {revision} was never applied")
 
