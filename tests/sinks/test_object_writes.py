@@ -275,7 +275,77 @@ def test_what_is_gone_is_not_written(settled: World, wish: str | None) -> None:
     settled.writes.want(KEY, "new")
     settled.fail(settled.write(), NOT_FOUND)
     settled.writes.want(KEY, wish)
+    settled.writes.stored(KEY, None)
     settled.idle()
+
+
+def test_what_is_not_found_is_read_now_and_then_until_the_watch_tells_of_it(settled: World) -> None:
+    """The API server may have denied its kind because it has only just started."""
+    settled.writes.want(KEY, "new")
+    settled.fail(settled.write(), NOT_FOUND)
+    waits = []
+    for _ in range(12):
+        began = settled.now
+        settled.wait()
+        waits.append(settled.now - began)
+        job = settled.next()
+        assert isinstance(job, Read)
+        settled.fail(job, NOT_FOUND)
+    assert 30 <= waits[-1] <= 60
+    settled.writes.stored(KEY, None)
+    assert settled.next() is None
+    settled.writes.stored(KEY, widget(uid="v"))
+    settled.answer(settled.write())
+    assert settled.written[-1] == (KEY, "new"), "at once, for another object"
+
+
+def test_another_object_of_the_name_is_not_forgotten_for_a_late_answer(settled: World) -> None:
+    """`kubectl replace --force` deletes and creates; both are told before the answer about the object of before."""
+    settled.writes.want(KEY, "new")
+    job = settled.write()
+    settled.writes.stored(KEY, None)
+    settled.writes.stored(KEY, widget(version=20, uid="v"))
+    settled.fail(job, NOT_FOUND)
+    assert body_of(settled.write()) == {"status": "new", "metadata": {"resourceVersion": "20"}}
+
+
+def test_another_object_of_the_name_is_not_taken_for_the_one_that_was_written(settled: World) -> None:
+    settled.writes.want(KEY, "new")
+    job = settled.write()
+    settled.writes.stored(KEY, None)
+    settled.writes.stored(KEY, widget(version=20, uid="v"))
+    settled.answer(job)
+    settled.now += NEWS_SECONDS + REPAIR_SECONDS
+    assert body_of(settled.write()) == {"status": "new", "metadata": {"resourceVersion": "20"}}
+
+
+def test_what_was_read_counts_even_if_it_seems_older(settled: World) -> None:
+    """An API server that went back to a copy of its data has other versions."""
+    settled.writes.want(KEY, "new")
+    settled.fail(settled.write(), CONFLICT)
+    job = settled.next()
+    assert isinstance(job, Read)
+    settled.writes.read(KEY, widget(version=3, text="old"))
+    assert body_of(settled.write()) == {"status": "new", "metadata": {"resourceVersion": "3"}}
+
+
+def test_what_was_told_while_it_was_read_is_not_undone(settled: World) -> None:
+    settled.writes.want(KEY, "new")
+    settled.fail(settled.write(), CONFLICT)
+    job = settled.next()
+    assert isinstance(job, Read)
+    settled.writes.stored(KEY, widget(version=21, text="a rival's"))
+    settled.writes.read(KEY, widget(version=20, text="new"))
+    settled.now += NEWS_SECONDS
+    assert body_of(settled.write())["metadata"]["resourceVersion"] == "21"
+
+
+def test_older_states_count_after_it_was_said_that_nothing_is_known(settled: World) -> None:
+    settled.writes.stored(KEY, None)
+    settled.idle()
+    settled.writes.stored(KEY, widget(version=3, text="old"))
+    settled.answer(settled.write())
+    assert settled.written[-1] == (KEY, "good")
 
 
 def test_what_is_gone_while_it_is_written_is_dropped(settled: World) -> None:

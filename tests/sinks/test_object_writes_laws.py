@@ -33,16 +33,30 @@ def decide(stored: Stored, wish: Wish) -> Decision | None:
     return Decision(body if msgspec.json.decode(stored.status or b"[]") != body["status"] else {})
 
 
+# Versions grow by this much: each history of a server that was restored has its own between them.
+STEP = 1000
+
+
 class ApiServer:
     """Objects with versions, and a watch that tells of each change, some time."""
 
     def __init__(self) -> None:
-        self.version = 0
+        self.version = STEP
         self.objects: dict[Key, Stored] = {}
         self.told: list[tuple[Key, Stored | None]] = []
+        self.kept: tuple[int, dict[Key, Stored]] = (STEP, {})
+        self.histories = 0
+
+    def restore(self) -> None:
+        """All is as it was kept; a watch finds out, says that nothing is known any more, and lists again."""
+        self.histories += 1
+        version, objects = self.kept
+        self.version, self.objects = version // STEP * STEP + self.histories, dict(objects)
+        self.told = [(key, None) for key in KEYS]
+        self.told += self.objects.items()
 
     def put(self, key: Key, status: Status, generation: int, uid: str) -> Stored:
-        self.version += 1
+        self.version += STEP
         path = ObjectPath(WIDGETS, key.name, key.namespace)
         stored = Stored(path, uid, str(self.version), generation, (), msgspec.json.encode(status))
         self.objects[key] = stored
@@ -69,6 +83,16 @@ class ApiServer:
         return self.put(job.key, after, stored.generation, stored.uid)
 
 
+class Sent:
+    """A job on its way: it reaches the API server some time, and some time after that the answer comes."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.has_arrived = False
+        self.answer: Stored | None = None
+        self.refusal: ApiError | None = None
+
+
 class Writing(RuleBasedStateMachine):
     """Two objects, their owner, a rival, and jobs that may take any time and end in any way."""
 
@@ -77,7 +101,7 @@ class Writing(RuleBasedStateMachine):
         self.api = ApiServer()
         self.writes: ObjectWrites[Wish] = ObjectWrites(decide, None, random.Random(1))
         self.now = 0.0
-        self.jobs: list[Job] = []
+        self.jobs: list[Sent] = []
         self.wanted: dict[Key, str | None] = {}
         self.written_at: dict[str, float] = {}
         self.uids = 0
@@ -97,6 +121,11 @@ class Writing(RuleBasedStateMachine):
     def delete(self, key: Key) -> None:
         if self.api.objects.pop(key, None) is not None:
             self.api.told.append((key, None))
+
+    @rule(key=st.sampled_from(KEYS), theirs=st.sampled_from(["x", "y"]))
+    def replace(self, key: Key, theirs: str) -> None:
+        self.delete(key)
+        self.create(key, theirs)
 
     @rule(key=st.sampled_from(KEYS))
     def change_the_spec(self, key: Key) -> None:
@@ -132,41 +161,71 @@ class Writing(RuleBasedStateMachine):
     def next(self) -> None:
         job = self.writes.next(self.now)
         if job is not None:
-            assert all(job.key != other.key for other in self.jobs), "one job of an object at a time"
-            self.jobs.append(job)
+            assert all(job.key != other.job.key for other in self.jobs), "one job of an object at a time"
+            self.jobs.append(Sent(job))
 
     @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 20.0]))
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.jobs)
-    @rule(at=st.integers(0, 1), fate=st.sampled_from(["done", "done", "lost before", "lost after", "busy", "refused"]))
-    def end(self, at: int, fate: str) -> None:
-        job = self.jobs.pop(at % len(self.jobs))
-        error: KubeError | None = {
-            "lost before": Unreachable("reset"),
+    @rule()
+    def keep(self) -> None:
+        self.api.kept = (self.api.version, dict(self.api.objects))
+
+    @rule()
+    def restore(self) -> None:
+        self.api.restore()
+        self.written_at.clear()
+
+    @precondition(lambda self: any(not sent.has_arrived for sent in self.jobs))
+    @rule(at=st.integers(0, 1))
+    def arrive(self, at: int) -> None:
+        """The API server does it; the answer is on its way."""
+        waiting = [sent for sent in self.jobs if not sent.has_arrived]
+        sent = waiting[at % len(waiting)]
+        sent.has_arrived = True
+        try:
+            sent.answer = self.api.do(sent.job)
+        except ApiError as refusal:
+            sent.refusal = refusal
+        else:
+            if isinstance(sent.job, Write):
+                last = self.written_at.get(sent.answer.uid, float("-inf"))
+                assert self.now - last >= NEWS_SECONDS - 1e-9, "not too often"
+                self.written_at[sent.answer.uid] = self.now
+
+    @precondition(lambda self: any(sent.has_arrived for sent in self.jobs))
+    @rule(at=st.integers(0, 1), is_lost=st.sampled_from([False, False, True]))
+    def answer(self, at: int, is_lost: bool) -> None:
+        """The answer comes, or never will."""
+        arrived = [sent for sent in self.jobs if sent.has_arrived]
+        sent = arrived[at % len(arrived)]
+        self.jobs.remove(sent)
+        key = sent.job.key
+        if is_lost:
+            self.writes.failed(key, Unreachable("reset"), self.now)
+        elif sent.answer is None:
+            assert sent.refusal is not None
+            self.writes.failed(key, sent.refusal, self.now)
+        elif isinstance(sent.job, Read):
+            self.writes.read(key, sent.answer)
+        else:
+            self.writes.written(key, sent.answer, self.now)
+
+    @precondition(lambda self: any(not sent.has_arrived for sent in self.jobs))
+    @rule(at=st.integers(0, 1), fate=st.sampled_from(["lost", "busy", "refused", "not served"]))
+    def turn_away(self, at: int, fate: str) -> None:
+        """The API server does not do it: a server that has just started may not even know the kind."""
+        waiting = [sent for sent in self.jobs if not sent.has_arrived]
+        sent = waiting[at % len(waiting)]
+        self.jobs.remove(sent)
+        errors: dict[str, KubeError] = {
+            "lost": Unreachable("reset"),
             "busy": ApiError(429, "", "later", 1.0),
             "refused": ApiError(422, "Invalid", "no"),
-        }.get(fate)
-        stored = None
-        if error is None:
-            try:
-                stored = self.api.do(job)
-            except ApiError as refusal:
-                error = refusal
-            else:
-                if isinstance(job, Write):
-                    last = self.written_at.get(stored.uid, float("-inf"))
-                    assert self.now - last >= NEWS_SECONDS - 1e-9, "not too often"
-                    self.written_at[stored.uid] = self.now
-                if fate == "lost after":
-                    error = Unreachable("reset")
-        if error is not None:
-            self.writes.failed(job.key, error, self.now)
-        elif isinstance(job, Read) and stored is not None:
-            self.writes.read(job.key, stored)
-        elif stored is not None:
-            self.writes.written(job.key, stored, self.now)
+            "not served": ApiError(404, "", "404 page not found"),
+        }
+        self.writes.failed(sent.job.key, errors[fate], self.now)
 
     @rule()
     def take_over(self) -> None:
@@ -185,7 +244,9 @@ class Writing(RuleBasedStateMachine):
             if self.api.told:
                 self.watch(len(self.api.told))
             if self.jobs:
-                self.end(0, "done")
+                if not self.jobs[0].has_arrived:
+                    self.arrive(0)
+                self.answer(0, is_lost=False)
                 continue
             self.next()
             if self.jobs:
@@ -205,4 +266,4 @@ class Writing(RuleBasedStateMachine):
 
 
 TestWriting = Writing.TestCase
-TestWriting.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestWriting.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)

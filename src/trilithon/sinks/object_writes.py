@@ -21,6 +21,7 @@ from trilithon.kube.errors import ApiError, ConfigError, CredentialError, KubeEr
 from trilithon.kube.objects import ObjectPath
 from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
+from trilithon.sinks.object_versions import is_later, is_newer
 
 # Between two writes of one object: what changes quickly is written in its newest form.
 NEWS_SECONDS = 0.5
@@ -74,6 +75,7 @@ class _Object(Generic[Wish]):
     """What is known of one object."""
 
     __slots__ = (
+        "asked",
         "backoff",
         "box",
         "conflicts",
@@ -96,8 +98,9 @@ class _Object(Generic[Wish]):
         self.is_ready = False
         # Something happened while it was busy.
         self.is_touched = False
-        # The wish of the last write.
+        # The wish of the last write, and what was known when the last job began.
         self.sent: _Box[Wish] | None = None
+        self.asked: Stored | None = None
         self.must_read = False
         # What cannot be had even when everything is written.
         self.remark = ""
@@ -139,12 +142,16 @@ class ObjectWrites(Generic[Wish]):
     # What happens
 
     def stored(self, key: Key, stored: Stored | None) -> None:
-        """This is what the API server holds; None: nothing."""
+        """This is what the API server holds; None: nothing, or it is not known what, and will be told."""
         if stored is None and key not in self._objects:
             return
         known = self._object(key)
-        if stored is not None and known.stored is not None and not _is_newer(stored, known.stored):
+        if stored is not None and known.stored is not None and not is_newer(stored, known.stored):
             return
+        if stored is None or known.stored is None or stored.uid != known.stored.uid:
+            # What was learnt of the object of before does not hold for this one.
+            known.must_read, known.conflicts, known.right, known.not_before = False, 0, None, float("-inf")
+            known.backoff.reset()
         known.stored = stored
         self._touch(key, known)
         self._drop_if_gone(key, known)
@@ -196,7 +203,7 @@ class ObjectWrites(Generic[Wish]):
             known.is_ready = False
             if (job := self._look(key, known, now)) is not None:
                 self._busy.add(key)
-                known.is_touched = False
+                known.is_touched, known.asked = False, known.stored
                 return job
         if not (self._ready or self._timers or self._busy):
             # Nobody is left who could notice that the API server is back.
@@ -265,9 +272,10 @@ class ObjectWrites(Generic[Wish]):
         self._succeeded()
         known.must_read = False
         # Even if it seems older: it was asked for because what we knew was not right.
-        if known.stored is None or known.stored.uid != stored.uid or not _is_newer(known.stored, stored):
+        if known.stored is known.asked or is_later(stored, known.stored):
             known.stored = stored
         self._touch(key, known)
+        self._drop_if_gone(key, known)
 
     def written(self, key: Key, stored: Stored, now: float) -> None:
         """The object was written, and this is how it was stored."""
@@ -276,11 +284,11 @@ class ObjectWrites(Generic[Wish]):
         known.backoff.reset()
         known.written_at, known.conflicts = now, 0
         self._tell(key, known.remark)
-        if known.sent is not None:
+        if known.stored is known.asked or is_later(stored, known.stored):
+            known.stored = stored
+        if known.sent is not None and known.stored is not None and known.stored.uid == stored.uid:
             # Also where the server keeps less than it was sent: asking it again would change nothing.
             known.right = (stored.resource_version, known.sent)
-        if known.stored is not None and _is_newer(stored, known.stored):
-            known.stored = stored
         if known.is_touched:
             self._touch(key, known)
         self._drop_if_gone(key, known)
@@ -307,13 +315,15 @@ class ObjectWrites(Generic[Wish]):
         self._drop_if_gone(key, known)
 
     def _outrun(self, known: _Object[Wish], error: ApiError, now: float) -> None:
-        """Somebody else was faster: the object is not what it was when we read it."""
-        if error.status == 404:
-            known.must_read, known.stored = False, None
-            return
-        known.must_read = True
-        known.conflicts += 1
-        if known.conflicts > QUICK_CONFLICTS:
+        """Somebody else was faster: the object is not what it was when we read it.
+
+        That it is gone is for the watch to say: by now another may have its name, of which was told already, and an API
+        server that has just started denies kinds that it is about to serve.
+        """
+        # What was told meanwhile is later than what was asked, and need not be read.
+        known.must_read = known.stored is known.asked
+        known.conflicts += error.status == 409
+        if known.conflicts > QUICK_CONFLICTS or (error.status == 404 and known.must_read):
             known.not_before = now + known.backoff.failed()
 
     def _succeeded(self) -> None:
@@ -359,16 +369,6 @@ class ObjectWrites(Generic[Wish]):
             self._troubles[key] = trouble
         else:
             self._troubles.pop(key, None)
-
-
-def _is_newer(one: Stored, other: Stored) -> bool:
-    """Whether one is another state than the other, and not an earlier one.
-
-    Versions of one object grow (they are etcd's); where they are no numbers, what was heard last is newest.
-    """
-    if one.uid != other.uid or not (one.resource_version.isdigit() and other.resource_version.isdigit()):
-        return one.resource_version != other.resource_version or one.uid != other.uid
-    return int(one.resource_version) > int(other.resource_version)
 
 
 def _is_of_the_server(error: KubeError) -> bool:
