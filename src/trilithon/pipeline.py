@@ -135,7 +135,7 @@ def build(settings: Settings) -> Engine:
     engine.group(IDLE, BY_LISTENER, idle_of)
     engine.group(PORT_LISTENERS, BY_PORT, port_listeners_of)
     engine.each(ATTACHMENTS, ROUTES, attachments_of)
-    engine.each(RULES, ROUTES, rules_of)
+    engine.each(RULES, ROUTES, partial(rules_of, settings))
 
     # Model to Envoy
     engine.each(ENCODED, RULES, encode_rules)

@@ -13,10 +13,11 @@ from testcluster.conformance.implementation import Implementation, Say, remove_c
 from testcluster.failure import Failure
 from testcluster.manifests import parse
 from trilithon import __version__
-from trilithon.model.settings import CONTROLLER_NAME
 
 PROCESS: Final = "trilithon"
 """What the process of the node is called among the cluster's."""
+CONTROLLER_NAME: Final = "trilithon.dev/processes"
+"""As what that process serves: the name of installations is not for processes of a machine."""
 PROGRAM: Final = (sys.executable, "-m", "trilithon")
 MODES: Final = ("deployments", "processes")
 """What runs the Envoys: a Deployment for each Gateway, or processes of the node."""
@@ -55,7 +56,10 @@ class Trilithon(Implementation):
         cluster.apply(namespace, gateway_class)
         cluster.spawn(
             PROCESS,
-            [*PROGRAM, "controller", "--infrastructure", "processes", "--own-namespace", self.namespace],
+            [
+                *(*PROGRAM, "controller", "--infrastructure", "processes"),
+                *("--controller-name", CONTROLLER_NAME, "--own-namespace", self.namespace),
+            ],
         )
 
     def remove(self, cluster: Cluster) -> None:

@@ -97,6 +97,38 @@ async def test_a_gateway_of_another_controller_name_is_looked_at_as_that_control
     assert "broken" in out
 
 
+async def test_only_selected_namespaces_are_looked_at(kubeconfig: Path) -> None:
+    """As by a controller with the same selector."""
+    cluster = Cluster()
+    async with cluster.serving():
+        await a_gateway(cluster, conditions("False", "Invalid", "broken"))
+        await cluster.put("namespaces", "shop", labels={"edge": "yes"})
+        configured(kubeconfig, cluster)
+        found = [await looked(kubeconfig, "check", "--namespace-selector", each) for each in ("edge=yes", "edge=no")]
+    assert [code for code, _, _ in found] == [1, 0]
+    assert "broken" in found[0][1]
+    assert "shop/edge" not in found[1][1]
+
+
+async def test_a_backend_with_a_name_is_judged_as_by_the_controller(kubeconfig: Path) -> None:
+    cluster = Cluster()
+    cluster.kinds["backends"] = ("trilithon.dev", "v1alpha1", "Backend", True)
+    async with cluster.serving():
+        await a_gateway(cluster, conditions("True", "Programmed", "served"))
+        endpoint = {"hostname": {"hostname": "cart.payments.svc", "port": 80}}
+        await cluster.put("backends", "b", "shop", spec={"endpoints": [endpoint]})
+        ref = {"group": "trilithon.dev", "kind": "Backend", "name": "b"}
+        spec = {"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": [ref]}]}
+        await cluster.put("httproutes", "web", "shop", spec=spec)
+        configured(kubeconfig, cluster)
+        refused, out, _ = await looked(kubeconfig, "check", "-o", "json")
+        allowed, _, _ = await looked(kubeconfig, "check", "--backend-hostnames")
+    assert (refused, allowed) == (1, 0)
+    problem = next(each for each in json.loads(out) if each["code"] == "BackendHostname")
+    assert (problem["object"], problem["path"]) == ("HTTPRoute shop/web", "spec.rules[0].backendRefs[0]")
+    assert "backendHostnames" in problem["hint"]
+
+
 @pytest.mark.parametrize("plural", ["gateways", "httproutes"])
 async def test_who_may_not_list_a_kind_is_told_so_at_once(kubeconfig: Path, plural: str) -> None:
     cluster = Cluster()

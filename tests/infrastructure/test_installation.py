@@ -168,6 +168,11 @@ def test_a_cluster_of_ipv6_is_listened_to_everywhere() -> None:
     assert "--address-family" not in container()["args"]
 
 
+def test_names_of_backends_are_allowed_only_where_the_values_say_so() -> None:
+    assert "--backend-hostnames" not in container()["args"]
+    assert container(backend_hostnames=True)["args"][-1] == "--backend-hostnames"
+
+
 def test_secrets_of_the_image_are_for_the_controller_and_the_pods_of_gateways() -> None:
     secrets = ("one", "two.three")
     assert deployment(image_pull_secrets=secrets)["spec"]["template"]["spec"]["imagePullSecrets"] == [

@@ -139,7 +139,7 @@ class World:
         self.engine.each(OFFERS, LISTENERS, offers_of)
         self.engine.group(IDLE, BY_LISTENER, idle_of)
         self.engine.each(ATTACHMENTS, ROUTES, attachments_of)
-        self.engine.each(RULES, ROUTES, rules_of)
+        self.engine.each(RULES, ROUTES, partial(rules_of, settings or Settings()))
         self.engine.each(ROUTE_STATUS, ROUTES, partial(route_status_of, settings or Settings()))
         listeners = tuple(row for row in rows if isinstance(row, Listener))
         self.add(*(row for row in rows if not isinstance(row, Listener)))

@@ -15,7 +15,7 @@ from trilithon.kube.client import Client
 from trilithon.kube.config import find_config
 from trilithon.kube.errors import ApiError, ConfigError, KubeError
 from trilithon.kube.transport import Transport
-from trilithon.model.settings import Installation, Settings
+from trilithon.model.settings import ANY_ADDRESS, ANY_ADDRESS_6, Installation, Settings
 from trilithon.model.stored import Stored, StoredCondition, condition_in
 from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.problem import Problem
@@ -49,9 +49,10 @@ def settings_of(origin: Origin) -> Settings:
     # Gateways have addresses of their own there, other controllers serve some, and generated Services are to be found.
     return Settings(
         controller_name=origin.controller_name,
-        address="0.0.0.0",  # noqa: S104 - of pods
+        address=ANY_ADDRESS_6 if origin.address_family == "IPv6" else ANY_ADDRESS,
         shared_address=False,
         private_backends=False,
+        backend_hostnames=origin.backend_hostnames,
         installation=Installation(namespace, name),
     )
 
@@ -62,8 +63,9 @@ def read_cluster(origin: Origin) -> ClusterRead:
         config = find_config(origin.kubeconfig, origin.context)
     except ConfigError as error:
         raise EnvironmentLacks(str(error)) from error
-    own = origin.installation.partition("/")[0] if origin.namespaces else ""
-    return asyncio.run(_read(Transport(config), Scope(namespaces=origin.namespaces, own_namespace=own)))
+    own = origin.installation.partition("/")[0]
+    scope = Scope(namespaces=origin.namespaces, namespace_selector=origin.namespace_selector, own_namespace=own)
+    return asyncio.run(_read(Transport(config), scope))
 
 
 async def _read(transport: Transport, scope: Scope) -> ClusterRead:

@@ -67,6 +67,7 @@ class ClusterOptions(Struct, frozen=True, kw_only=True):
     image: str
     image_pull_secrets: tuple[str, ...] = ()
     address_family: str = "IPv4"
+    backend_hostnames: bool = False
     xds: tuple[str, int]
     health: tuple[str, int] | None = None
 
@@ -131,6 +132,7 @@ class ClusterServing:
             address=options.address,
             shared_address=False,
             private_backends=False,
+            backend_hostnames=options.backend_hostnames,
             installation=options.installation,
         )
         client = Client(transport)

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 # What each is in the environment of a pod, as the Deployment sets it.
 POD_NAME, POD_NAMESPACE, POD_IP = "POD_NAME", "POD_NAMESPACE", "POD_IP"
 
+# Its Lease is not that of the installation, which would not keep it from writing.
+_NOT_ITS_OWN = (
+    "--infrastructure processes needs a --controller-name of its own, which a GatewayClass names, such as "
+    f"example.com/mine: as {CONTROLLER_NAME} it would write loopback addresses of this machine into the Gateways "
+    "that an installation serves"
+)
+
 
 class Written(click.ParamType[str]):
     """A text that a pattern takes, said in words."""
@@ -46,7 +53,7 @@ CONTROLLER = Written("controller name (a domain and a path, such as example.com/
     cls=Command,
     examples=(
         "trilithon controller    # in a pod, as trilithon install sets it up",
-        "trilithon controller --infrastructure processes --namespace shop    # a laptop, against the current context",
+        "trilithon controller --infrastructure processes --controller-name example.com/mine    # a laptop",
     ),
     exits={
         0: "it was ended by Ctrl-C, SIGTERM or a closed terminal, and requests in flight were finished",
@@ -79,7 +86,7 @@ CONTROLLER = Written("controller name (a domain and a path, such as example.com/
     type=CONTROLLER,
     default=CONTROLLER_NAME,
     show_default=True,
-    help="Serve the classes that name this.",
+    help="Serve the classes that name this. With --infrastructure processes it has to be another one.",
 )
 @click.option(
     "--own-namespace",
@@ -98,6 +105,11 @@ CONTROLLER = Written("controller name (a domain and a path, such as example.com/
     default="IPv4",
     show_default=True,
     help="What the pods of Gateways listen on: every IPv4 address, or with IPv6 every address there is.",
+)
+@click.option(
+    "--backend-hostnames",
+    is_flag=True,
+    help="Let Backends have hostnames: whoever writes one can then reach any name, of another namespace too.",
 )
 @click.option(
     "--image-pull-secret",
@@ -126,6 +138,9 @@ def command(
     Statuses and generated objects are written by one of several replicas, the holder of a Lease; all of them serve
     Envoys. An API server that is away or refuses a kind changes nothing of what is served.
     """
+    has_processes = infrastructure == "processes"
+    if has_processes and options["controller_name"] == CONTROLLER_NAME:
+        raise click.UsageError(_NOT_ITS_OWN)
     from trilithon.sinks.grpc_environment import prepare
 
     # Before the next import, which brings gRPC.
@@ -140,7 +155,7 @@ def command(
     except ConfigError as error:
         raise EnvironmentLacks(str(error)) from error
     chosen = ClusterOptions(
-        has_processes=infrastructure == "processes",
+        has_processes=has_processes,
         own_namespace=own_namespace or config.namespace,
         own_address=os.environ.get(POD_IP, ""),
         identity=os.environ.get(POD_NAME) or f"{socket.gethostname()}-{os.getpid()}",

@@ -16,22 +16,29 @@ from trilithon.model.settings import CONTROLLER_NAME, Installation
 F = TypeVar("F", bound=Callable[..., Any])
 
 INSTALLATION = f"{Installation().namespace}/{Installation().name}"
-_FLAGS = ("--kubeconfig", "--context", "--namespace", "--controller-name", "--installation")
+_FLAGS = (
+    *("--kubeconfig", "--context", "--namespace", "--namespace-selector"),
+    *("--controller-name", "--installation", "--address-family", "--backend-hostnames"),
+)
 # The options that only a cluster has, and what they are otherwise.
 _OF_CLUSTER: dict[str, Any] = {
     "kubeconfig": None,
     "context": "",
     "namespaces": (),
+    "namespace_selector": "",
     "controller_name": CONTROLLER_NAME,
     "installation": INSTALLATION,
+    "address_family": "IPv4",
+    "backend_hostnames": False,
 }
 
 
 class Origin(Struct, frozen=True):
     """Folders and files, and, where ``is_cluster``, the cluster that kubeconfig and context name.
 
-    With ``namespaces`` only those of the cluster are read. ``controller_name`` and ``installation``, the
-    "namespace/name" of its Deployment, say as which controller it is looked at.
+    With ``namespaces`` only those of the cluster are read, and with ``namespace_selector`` only those that it selects.
+    ``controller_name``, ``installation``, the "namespace/name" of its Deployment, ``address_family`` and
+    ``backend_hostnames`` say as which controller it is looked at.
     """
 
     paths: tuple[Path, ...] = ()
@@ -39,8 +46,11 @@ class Origin(Struct, frozen=True):
     kubeconfig: Path | None = None
     context: str = ""
     namespaces: tuple[str, ...] = ()
+    namespace_selector: str = ""
     controller_name: str = CONTROLLER_NAME
     installation: str = INSTALLATION
+    address_family: str = "IPv4"
+    backend_hostnames: bool = False
 
 
 def origin(function: F) -> F:
@@ -67,10 +77,17 @@ def _with_options(function: F, *, is_needed: bool) -> F:
 
     wrapped: Any = command
     for decorate in (
+        click.option("--backend-hostnames", is_flag=True, help="Look as a controller that lets Backends have them."),
+        click.option(
+            "--address-family", type=click.Choice(("IPv4", "IPv6")), default="IPv4", help="Of the controller's pods."
+        ),
         click.option(
             "--installation", default=INSTALLATION, metavar="NAMESPACE/NAME", help="The controller's Deployment there."
         ),
         click.option("--controller-name", default=CONTROLLER_NAME, help="Look as the controller of this name."),
+        click.option(
+            "--namespace-selector", default="", metavar="SELECTOR", help="Read the namespaces with these labels: a=b,c."
+        ),
         click.option("--namespace", "namespaces", multiple=True, help="Read this namespace of it; may be repeated."),
         click.option("--context", default="", metavar="NAME", help="This context of the kubeconfig."),
         click.option("--kubeconfig", type=click.Path(path_type=Path), help="This file, not $KUBECONFIG."),

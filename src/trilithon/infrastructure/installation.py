@@ -65,7 +65,7 @@ class Values(Spec, kw_only=True):
     ``watch_namespaces``: serve these alone, and have rights in these alone; ``namespace_selector``: serve those that it
     selects alone. ``class_name``: name of the GatewayClass; "" makes none. ``labels`` are those of every object besides
     its own. ``image_pull_secrets`` are named by the controller's pods and by those of Gateways. ``address_family`` is
-    that of the addresses of pods.
+    that of the addresses of pods. ``backend_hostnames``: whoever may write Backends may send requests to any name.
     """
 
     namespace: Name = "trilithon-system"
@@ -78,6 +78,7 @@ class Values(Spec, kw_only=True):
     namespace_selector: LabelSelector = LabelSelector()
     image_pull_secrets: tuple[SecretName, ...] = ()
     address_family: Literal["IPv4", "IPv6"] = "IPv4"
+    backend_hostnames: bool = False
     class_name: ClassName = CLASS_NAME
     controller_name: ControllerName = CONTROLLER_NAME
     labels: dict[str, LabelValue] | None = None
@@ -218,6 +219,8 @@ def _arguments(values: Values) -> list[str]:
         arguments += ["--controller-name", values.controller_name]
     if values.address_family == "IPv6":
         arguments += ["--address-family", "IPv6"]
+    if values.backend_hostnames:
+        arguments.append("--backend-hostnames")
     for secret in values.image_pull_secrets:
         arguments += ["--image-pull-secret", secret]
     if selector := written(values.namespace_selector):

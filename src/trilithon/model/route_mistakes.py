@@ -111,7 +111,16 @@ BACKEND_EXTERNAL_NAME = Mistake(
     "ResolvedRefs",
     "BackendNotFound",
     "{backend} is of type ExternalName, which could reach anything and is not supported",
-    "use a Backend (trilithon.dev/v1alpha1) with a hostname endpoint",
+    "use a Backend (trilithon.dev/v1alpha1) with a hostname endpoint; in a cluster the installation has to allow "
+    "backendHostnames",
+)
+BACKEND_HOSTNAME = Mistake(
+    "BackendHostname",
+    "ResolvedRefs",
+    "",
+    "{backend} leads to {hostname}, and this installation does not allow names: they could reach anything",
+    "name a Service, or give the Backend IP addresses; names are allowed by the value backendHostnames of "
+    "trilithon install (--backend-hostnames of trilithon controller)",
 )
 BACKEND_KIND_UNKNOWN = Mistake(
     "BackendKindUnknown",

@@ -33,7 +33,8 @@ class Settings(Struct, frozen=True):
     ``address`` is where Envoy binds; ``port_offset`` is added to every listener's port. ``shared_address`` says that
     all Gateways bind that one address, so that two of them cannot have one port, and no other controller serves any.
     ``private_backends`` allows loopback and link-local endpoints: right where the files are the operator's own, wrong
-    in a cluster. With an ``installation`` every Gateway of ours gets its own Deployment and Service.
+    in a cluster. ``backend_hostnames`` allows Backends whose endpoints are names, which Envoy resolves, out of sight of
+    grants and of what is private. With an ``installation`` every Gateway of ours gets its own Deployment and Service.
     """
 
     controller_name: str = CONTROLLER_NAME
@@ -41,6 +42,7 @@ class Settings(Struct, frozen=True):
     port_offset: int = 0
     shared_address: bool = True
     private_backends: bool = True
+    backend_hostnames: bool = True
     installation: Installation | None = None
 
     def bound_port(self, port: int) -> int:

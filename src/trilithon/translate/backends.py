@@ -7,6 +7,7 @@ from collections.abc import Callable
 from trilithon.incremental import Read
 from trilithon.model import route_mistakes as mistakes
 from trilithon.model.backend import Backend, Protocol
+from trilithon.model.settings import Settings
 from trilithon.model.tables import BACKENDS, SERVICES
 from trilithon.resources.core import Service
 from trilithon.resources.meta import TRILITHON_GROUP, BackendObjectReference, Key
@@ -16,6 +17,8 @@ from trilithon.translate.references import permitted
 
 BackendRef = BackendObjectReference | HTTPBackendRef
 Resolved = tuple[Backend | None, Problem | None]
+# What the reference of one route at this field comes to.
+Resolve = Callable[[BackendRef, str], Resolved]
 
 # What appProtocol says is spoken, in lower case. WebSocket is HTTP/1.1 with an upgrade, which every route allows.
 _PROTOCOLS: dict[str, Protocol | None] = {
@@ -37,10 +40,11 @@ _PROTOCOLS: dict[str, Protocol | None] = {
 _OTHERWISE: Protocol = "http"
 
 
-def backend_of(read: Read, route: Key, ref: BackendRef, path: str) -> Resolved:
+def backend_of(settings: Settings, read: Read, route: Key, ref: BackendRef, path: str) -> Resolved:
     """The backend a reference of a route names, or the problem because of which its requests are answered 500.
 
-    Kind first, then consent, then existence: without consent nothing is told about the target.
+    Kind first, then consent, then existence: without consent nothing is told about the target. Last, whether the
+    surroundings allow it.
     """
     resolve = _KINDS.get((ref.group, ref.kind))
     if resolve is None:
@@ -63,7 +67,7 @@ def backend_of(read: Read, route: Key, ref: BackendRef, path: str) -> Resolved:
             from_namespace=route.namespace,
             target=target,
         )
-    return resolve(read, route, target, ref, path)
+    return resolve(settings, read, route, target, ref, path)
 
 
 def described(route: Key, ref: BackendRef) -> str:
@@ -72,7 +76,7 @@ def described(route: Key, ref: BackendRef) -> str:
     return f"{ref.kind} {ref.namespace or route.namespace}/{ref.name}{port}"
 
 
-def _service(read: Read, route: Key, target: Key, ref: BackendRef, path: str) -> Resolved:
+def _service(_settings: Settings, read: Read, route: Key, target: Key, ref: BackendRef, path: str) -> Resolved:
     service = read.one(SERVICES, target)
     if service is None:
         return None, mistakes.BACKEND_NOT_FOUND.at(route, path, backend=target)
@@ -97,11 +101,16 @@ def _ports(service: Service) -> str:
     return ", ".join(f"{port.port}/{port.protocol}" for port in service.spec.ports) or "none"
 
 
-def _own(read: Read, route: Key, target: Key, ref: BackendRef, path: str) -> Resolved:
+def _own(settings: Settings, read: Read, route: Key, target: Key, ref: BackendRef, path: str) -> Resolved:
     """A Backend's endpoints have ports of their own, so the reference's port means nothing."""
     backend = read.one(BACKENDS, target)
     if backend is None:
         return None, mistakes.BACKEND_NOT_FOUND.at(route, path, backend=target)
+    names = (each.hostname.hostname for each in backend.spec.endpoints if each.hostname is not None)
+    # Envoy resolves a name: it may be that of another namespace's Service, which nobody asked for a grant, or lead
+    # into the proxy's own host.
+    if not settings.backend_hostnames and (hostname := next(names, None)) is not None:
+        return None, mistakes.BACKEND_HOSTNAME.at(route, path, backend=target, hostname=hostname)
     return _spoken(route, Backend(target, None), backend.spec.app_protocol, path)
 
 
@@ -112,7 +121,7 @@ def _spoken(route: Key, backend: Backend, app_protocol: str | None, path: str) -
     return Backend(backend.object, backend.port, protocol), None
 
 
-_KINDS: dict[tuple[str, str], Callable[[Read, Key, Key, BackendRef, str], Resolved]] = {
+_KINDS: dict[tuple[str, str], Callable[[Settings, Read, Key, Key, BackendRef, str], Resolved]] = {
     ("", "Service"): _service,
     (TRILITHON_GROUP, "Backend"): _own,
 }

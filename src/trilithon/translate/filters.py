@@ -8,7 +8,6 @@ from typing import get_args
 
 from msgspec import Struct
 
-from trilithon.incremental import Read
 from trilithon.model import route_mistakes as mistakes
 from trilithon.model.rule import Cors, Filters, HeaderEdit, Mirror, PathEdit, Redirect, Rewrite
 from trilithon.resources.meta import Key
@@ -20,7 +19,7 @@ from trilithon.resources.routes import (
     HTTPRequestMirrorFilter,
     HTTPRouteFilter,
 )
-from trilithon.translate.backends import backend_of
+from trilithon.translate.backends import Resolve
 
 
 class Effect(Struct, frozen=True, gc=False):
@@ -39,7 +38,7 @@ class Effect(Struct, frozen=True, gc=False):
 class Step(Struct, frozen=True, gc=False):
     """One filter of a route and where it stands."""
 
-    read: Read
+    resolve: Resolve
     route: Key
     filter: HTTPRouteFilter
     at: str
@@ -53,12 +52,12 @@ IN_ONLY_BACKEND = IN_BACKEND | {"RequestMirror"}
 
 
 def filters_of(
-    read: Read, route: Key, written: Iterable[HTTPRouteFilter], at: str, supported: frozenset[str]
+    resolve: Resolve, route: Key, written: Iterable[HTTPRouteFilter], at: str, supported: frozenset[str]
 ) -> Effect:
     """What a list of filters comes to; types that are not among the supported ones here are refused."""
     effects: list[Effect] = []
     for index, item in enumerate(written):
-        step = Step(read, route, item, f"{at}.filters[{index}]")
+        step = Step(resolve, route, item, f"{at}.filters[{index}]")
         if item.type in supported:
             effects.append(_FILTERS[item.type](step))
         else:
@@ -203,7 +202,7 @@ def _mirror(step: Step) -> Effect:
     written = step.filter.request_mirror
     if written is None:
         return Effect()
-    backend, problem = backend_of(step.read, step.route, written.backend_ref, f"{step.at}.requestMirror.backendRef")
+    backend, problem = step.resolve(written.backend_ref, f"{step.at}.requestMirror.backendRef")
     numerator, denominator = _share(written)
     mirrors = (Mirror(backend, numerator, denominator),) if backend is not None and numerator else ()
     return Effect(filters=Filters(mirrors=mirrors), problems=(problem,) if problem is not None else ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -10,11 +11,12 @@ from trilithon.incremental import Read
 from trilithon.model import route_mistakes as mistakes
 from trilithon.model.mistake import FIELD_UNSUPPORTED
 from trilithon.model.rule import Action, Cors, Filters, Forward, Match, Mirror, Refuse, Retry, Rule, Rules, Share
+from trilithon.model.settings import Settings
 from trilithon.resources.duration import parse_duration
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.resources.routes import HTTPRouteRetry, HTTPRouteRule, Route
-from trilithon.translate.backends import backend_of, described
+from trilithon.translate.backends import Resolve, backend_of, described
 from trilithon.translate.filters import IN_BACKEND, IN_ONLY_BACKEND, IN_RULE, Effect, filters_of
 from trilithon.translate.matches import matches_of
 
@@ -25,26 +27,27 @@ DEFAULT_ATTEMPTS = 1
 MOST_ATTEMPTS = 2**32 - 1
 
 
-def rules_of(read: Read, route: Route) -> Rules:
+def rules_of(settings: Settings, read: Read, route: Route) -> Rules:
     """All rules of a route, each with everything that is wrong with it."""
     spec = route.spec
     problems: list[Problem] = []
     if spec.use_default_gateways is not None:
         at = "spec.useDefaultGateways"
         problems.append(FIELD_UNSUPPORTED.at(route.key, at, field="useDefaultGateways"))
+    resolve = partial(backend_of, settings, read, route.key)
     return Rules(
         route=route.key,
         created=route.created,
-        items=tuple(_rule(read, route.key, index, rule) for index, rule in enumerate(spec.rules)),
+        items=tuple(_rule(resolve, route.key, index, rule) for index, rule in enumerate(spec.rules)),
         problems=tuple(problems),
     )
 
 
-def _rule(read: Read, route: Key, index: int, written: HTTPRouteRule) -> Rule:
+def _rule(resolve: Resolve, route: Key, index: int, written: HTTPRouteRule) -> Rule:
     at = f"spec.rules[{index}]"
     matches, bad_matches = matches_of(route, written.matches, at)
-    effect = filters_of(read, route, written.filters, at, IN_RULE)
-    shares, in_backends = _shares(read, route, written, at)
+    effect = filters_of(resolve, route, written.filters, at, IN_RULE)
+    shares, in_backends = _shares(resolve, route, written, at)
     refusals = (
         *bad_matches,
         *effect.refusals,
@@ -83,7 +86,7 @@ def _rule(read: Read, route: Key, index: int, written: HTTPRouteRule) -> Rule:
     )
 
 
-def _shares(read: Read, route: Key, written: HTTPRouteRule, at: str) -> tuple[tuple[Share, ...], Effect]:
+def _shares(resolve: Resolve, route: Key, written: HTTPRouteRule, at: str) -> tuple[tuple[Share, ...], Effect]:
     """The backends by weight, and what their filters do beyond their own share."""
     shares: list[Share] = []
     refusals: list[Problem] = []
@@ -94,8 +97,8 @@ def _shares(read: Read, route: Key, written: HTTPRouteRule, at: str) -> tuple[tu
     supported = IN_ONLY_BACKEND if is_only else IN_BACKEND
     for index, ref in enumerate(written.backend_refs):
         where = f"{at}.backendRefs[{index}]"
-        backend, problem = backend_of(read, route, ref, where)
-        effect = filters_of(read, route, ref.filters, where, supported)
+        backend, problem = resolve(ref, where)
+        effect = filters_of(resolve, route, ref.filters, where, supported)
         changed = effect.filters
         own = Filters(
             request_headers=changed.request_headers,
