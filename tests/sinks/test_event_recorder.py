@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.sinks.recording_api import RecordingApi, refusal
 from trilithon.kube.client import Client
@@ -74,11 +76,74 @@ def test_what_waited_too_long_is_not_told() -> None:
     assert drained(queue, STALE_SECONDS + 1) == ["2"]
 
 
-def test_not_everything_waits() -> None:
+def test_not_everything_waits_and_the_newest_does() -> None:
     queue = EventQueue(0.0)
     for number in range(2 * MOST_WAITING):
         queue.add(occurrence(number), 0.0)
     assert len(queue._waiting) == MOST_WAITING
+    assert drained(queue, 0.0) == [str(number) for number in range(MOST_WAITING, MOST_WAITING + BURST)]
+
+
+def test_what_nobody_took_is_not_in_the_way_of_what_is_new() -> None:
+    """While another leads nothing is taken; what happened just before it ended is told by who follows."""
+    queue = EventQueue(0.0)
+    for number in range(MOST_WAITING):
+        queue.add(occurrence(number, f"uid-{number % 100}"), 0.0)
+    ended = 10 * STALE_SECONDS
+    queue.add(occurrence(9000, "uid-1"), ended - 5)
+    queue.add(occurrence(9001, "another"), ended - 1)
+    assert drained(queue, ended) == ["9000", "9001"]
+
+
+def test_what_was_never_told_does_not_count_against_its_object() -> None:
+    queue = EventQueue(0.0)
+    for number in range(OBJECT_BURST):
+        queue.add(occurrence(number, "loud"), 0.0)
+    # So much later that these are stale, and before the rate alone would allow as many again.
+    later = STALE_SECONDS + 1
+    assert later < OBJECT_BURST * OBJECT_SECONDS_EACH
+    for number in range(OBJECT_BURST):
+        queue.add(occurrence(100 + number, "loud"), later)
+    assert drained(queue, later) == [str(100 + number) for number in range(OBJECT_BURST)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0.0, 100.0), st.sampled_from(["add", "add", "add", "take", "take all"]), st.integers(0, 3)),
+        max_size=200,
+    )
+)
+def test_what_is_told_is_new_in_order_and_within_the_rates_and_the_newest_is_not_lost(
+    steps: list[tuple[float, str, int]],
+) -> None:
+    """Whatever comes when, and however long nobody takes anything."""
+    now, queue = 0.0, EventQueue(0.0)
+    added: dict[str, tuple[float, str]] = {}
+    told: list[tuple[float, str]] = []
+    for seconds, step, which in steps:
+        now += seconds
+        if step == "add":
+            message = str(len(added))
+            added[message] = (now, str(which))
+            queue.add(occurrence(len(added) - 1, str(which)), now)
+            continue
+        while (taken := queue.next(now)) is not None:
+            told.append((now, taken.problem.message))
+            if step == "take":
+                break
+    assert [int(message) for _, message in told] == sorted({int(message) for _, message in told})
+    for at, message in told:
+        assert at - added[message][0] <= STALE_SECONDS
+    for uid in {uid for _, uid in added.values()}:
+        mine = [added[message][0] for _, message in told if added[message][1] == uid]
+        for first in range(len(mine)):
+            for last in range(first, len(mine)):
+                spread = mine[last] - mine[first]
+                assert last - first + 1 <= OBJECT_BURST + spread / OBJECT_SECONDS_EACH + 1
+    # An object that was quiet for long enough is heard, whatever the others did and whoever took nothing.
+    now += STALE_SECONDS + 1
+    queue.add(occurrence(len(added), "quiet"), now)
+    assert str(len(added)) in drained(queue, now + BURST * SECONDS_EACH)
 
 
 class World:

@@ -51,6 +51,10 @@ class _Bucket:
     def take(self) -> None:
         self._tokens -= 1.0
 
+    def give_back(self) -> None:
+        """What a token was taken for did not happen."""
+        self._tokens = min(self._burst, self._tokens + 1.0)
+
 
 class EventQueue:
     """Occurrences on their way."""
@@ -61,24 +65,43 @@ class EventQueue:
         self._objects: OrderedDict[str, _Bucket] = OrderedDict()
 
     def add(self, occurrence: Occurrence, now: float) -> None:
-        """One more, unless its object had too many already or too many wait."""
-        bucket = self._objects.get(occurrence.uid)
-        if bucket is None:
-            bucket = self._objects[occurrence.uid] = _Bucket(OBJECT_BURST, OBJECT_SECONDS_EACH, now)
-            if len(self._objects) > MOST_OBJECTS:
-                self._objects.popitem(last=False)
-        if len(self._waiting) < MOST_WAITING and bucket.missing(now) == 0.0:
-            bucket.take()
-            self._waiting.append((now, occurrence))
+        """One more, unless its object had too many already; where too many wait, the oldest goes."""
+        self._drop_stale(now)
+        if self._bucket(occurrence.uid, now).missing(now) > 0.0:
+            return
+        if len(self._waiting) >= MOST_WAITING:
+            self._drop_oldest()
+        self._objects[occurrence.uid].take()
+        self._waiting.append((now, occurrence))
 
     def next(self, now: float) -> Occurrence | None:
         """One to be sent now."""
-        while self._waiting and now - self._waiting[0][0] > STALE_SECONDS:
-            self._waiting.popleft()
+        self._drop_stale(now)
         if not self._waiting or self._all.missing(now) > 0.0:
             return None
         self._all.take()
         return self._waiting.popleft()[1]
+
+    def _bucket(self, uid: str, now: float) -> _Bucket:
+        """The rate of one object; those that nothing was told of for longest are forgotten."""
+        bucket = self._objects.get(uid)
+        if bucket is None:
+            bucket = self._objects[uid] = _Bucket(OBJECT_BURST, OBJECT_SECONDS_EACH, now)
+            if len(self._objects) > MOST_OBJECTS:
+                self._objects.popitem(last=False)
+        self._objects.move_to_end(uid)
+        return bucket
+
+    def _drop_stale(self, now: float) -> None:
+        while self._waiting and now - self._waiting[0][0] > STALE_SECONDS:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        """It was never sent, so that its object may have another instead."""
+        _, occurrence = self._waiting.popleft()
+        bucket = self._objects.get(occurrence.uid)
+        if bucket is not None:
+            bucket.give_back()
 
     def wait(self, now: float) -> float | None:
         """Seconds until one can be sent; None if none waits."""
