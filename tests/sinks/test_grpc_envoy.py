@@ -80,10 +80,6 @@ class Plane:
         async with EnvoyAdmin(self.processes.admin_socket(EDGE) or "") as admin:
             return (await admin.stats(f"^{name}$")).get(name, 0)
 
-    async def has_two_in_flight(self) -> bool:
-        async with EnvoyAdmin(self.processes.admin_socket(EDGE) or "") as admin:
-            return (await admin.activity()).requests == 2
-
     async def has_clusters(self, count: int) -> None:
         async def holds() -> bool:
             # The bootstrap's own is one.
@@ -165,13 +161,14 @@ async def test_a_request_in_flight_outlives_its_cluster_and_its_listener(runtime
         async with plane(runtime, *made, listener("l", port, "t"), listener("m", other, "u"), *tables) as edge:
             await serves(port)
             await serves(other)
-            slow = [asyncio.create_task(fetch(each, "/?delay=1s")) for each in (port, other)]
-            await until(edge.has_two_in_flight)
+            slow = [asyncio.create_task(fetch(each, "/held", seconds=60)) for each in (port, other)]
+            await servers["one"].holds(2)
             removals = [(LISTENER, "m"), (ROUTE, "u"), (CLUSTER, "a"), (ENDPOINT, "a")]
             await edge.publish_and_wait(table("t", "b"), removals=removals)
             await edge.has_clusters(1)
-            assert await status_of(other) == 0
+            await serves(other, status=0)
             assert not any(task.done() for task in slow)
+            servers["one"].let_go()
             assert [(await task).status for task in slow] == [200, 200]
 
 
@@ -201,10 +198,13 @@ async def test_a_taken_port_is_told_and_used_when_it_is_free(runtime: Path) -> N
                 (refusal,) = edge.proxy.rejected
                 assert (refusal.type_url, refusal.name) == (LISTENER, "taken")
                 assert "Address already in use" in refusal.message
-                assert [each.name for each in edge.proxy.acked if each.type_url == LISTENER] == ["good"]
+                assert _listeners(edge.proxy) == ["good"]
             await serves(taken)
-            await until(lambda: not edge.proxy.rejected)
-            assert [each.name for each in edge.proxy.acked if each.type_url == LISTENER] == ["good", "taken"]
+            await until(lambda: not edge.proxy.rejected and _listeners(edge.proxy) == ["good", "taken"])
+
+
+def _listeners(proxy: Proxy) -> list[str]:
+    return [each.name for each in proxy.acked if each.type_url == LISTENER]
 
 
 async def test_a_table_that_envoy_refuses_harms_only_itself(runtime: Path) -> None:

@@ -13,13 +13,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 from aiohttp import ClientSession, WSMsgType
 
 from tests.sinks.plain_ads import CLUSTER, LISTENER, Resources, cluster, listener, serving
 from tests.system.client import Connection, H2Connection, Unanswered, fetch
-from tests.system.harness import Command, backends, free_port, is_running, serves, status_of, until
+from tests.system.harness import Backend, Command, backends, free_port, is_running, serves, status_of, until
 from trilithon.cli.echo import EchoServer
 from trilithon.resources.meta import Key
 from trilithon.sinks import tether
@@ -42,6 +41,7 @@ HELLO = Key("Gateway", "demo", "hello")
 OTHER = Key("Gateway", "demo", "other")
 NOTHING: Resources = {}
 DEFAULTS = EnvoyLimits()
+DRAIN_SECONDS = 30.0
 
 
 class Watched:
@@ -73,6 +73,10 @@ class Watched:
         async with EnvoyAdmin(self.processes.admin_socket(gateway) or "") as admin:
             return (await admin.activity()).connections == 0
 
+    async def has_no_requests(self, gateway: Key = HELLO) -> bool:
+        async with EnvoyAdmin(self.processes.admin_socket(gateway) or "") as admin:
+            return (await admin.activity()).requests == 0
+
     async def live(self, gateway: Key = HELLO) -> None:
         async def is_live() -> bool:
             return await self.state(gateway) == "LIVE"
@@ -100,7 +104,7 @@ async def running(
         limits=limits,
     )
     async with serving(socket, resources):
-        watched = Watched(launch, 20)
+        watched = Watched(launch, DRAIN_SECONDS)
         try:
             yield watched
         finally:
@@ -161,14 +165,12 @@ async def test_ensure_is_idempotent_and_each_gateway_has_its_own_envoy(runtime: 
         assert not any(is_running(pid) for pid in pids.values())
 
 
-async def test_a_killed_envoy_serves_again_within_five_seconds(runtime: Path) -> None:
+async def test_a_killed_envoy_serves_again(runtime: Path) -> None:
     async with EchoServer("web") as backend, gateway(runtime, backend) as (watched, port):
         killed = watched.processes.pids[HELLO]
-        at = time.monotonic()
         os.kill(killed, signal.SIGKILL)
         await until(lambda: watched.processes.pids.get(HELLO) not in {None, killed})
-        await serves(port, seconds=5)
-        assert time.monotonic() - at < 5
+        await serves(port)
         assert watched.events() == [EnvoyStarted, EnvoyExited, EnvoyRestarting, EnvoyStarted]
         assert watched.told[2][1] == EnvoyRestarting(0.0), "the first restart does not wait"
         exited = watched.told[1][1]
@@ -191,21 +193,23 @@ async def test_stopping_does_not_wait_for_the_end_of_a_pause(runtime: Path, monk
     async with running(runtime, NOTHING, binary=runtime / "missing") as watched:
         await watched.processes.ensure(HELLO, "demo/hello")
         await until(lambda: watched.told[-1][1] == EnvoyRestarting(60.0))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await watched.processes.stop()
 
 
 async def test_requests_in_flight_finish_while_draining_refuses_new_connections(runtime: Path) -> None:
-    async with EchoServer("web") as backend, gateway(runtime, backend) as (watched, port):
-        at = time.monotonic()
-        slow = asyncio.create_task(fetch(port, "/slow?delay=3s"))
-        await until(lambda: backend.seen["/slow"])
+    async with Backend("web") as backend, gateway(runtime, backend) as (watched, port):
+        slow = asyncio.create_task(fetch(port, "/held", seconds=60))
+        await backend.holds()
         stopping = asyncio.create_task(watched.processes.stop())
-        await until(lambda: _refuses(port), 2, "new connections are still taken")
+        await until(lambda: _refuses(port), why="new connections are still taken")
+        assert not stopping.done()
+        at = time.monotonic()
+        backend.let_go()
         answer = await slow
         assert (answer.status, answer.header("connection")) == (200, "close")
         await stopping
-        assert 3 <= time.monotonic() - at < 10
+        assert time.monotonic() - at < DRAIN_SECONDS - 5
         assert watched.told[-1][1] == EnvoyStopped(watched.told[0][1].pid, 0)  # type: ignore[union-attr]
 
 
@@ -214,28 +218,31 @@ async def _refuses(port: int) -> bool:
 
 
 async def test_kept_alive_connections_are_told_to_end_and_idle_ones_hold_nothing_up(runtime: Path) -> None:
-    async with EchoServer("web") as backend, gateway(runtime, backend) as (watched, port):
+    async with Backend("web") as backend, gateway(runtime, backend) as (watched, port):
         idle, busy = await Connection.open(port), await Connection.open(port)
         assert (await idle.request()).status == (await busy.request()).status == 200
-        slow = asyncio.create_task(fetch(port, "/slow?delay=1s"))
-        await until(lambda: backend.seen["/slow"])
-        at = time.monotonic()
+        slow = asyncio.create_task(fetch(port, "/held", seconds=60))
+        await backend.holds()
         stopping = asyncio.create_task(watched.processes.stop())
-        await until(lambda: _refuses(port), 2, "new connections are still taken")
+        await until(lambda: _refuses(port), why="new connections are still taken")
         last = await busy.request("/last")
         assert (last.status, last.header("connection")) == (200, "close")
+        at = time.monotonic()
+        backend.let_go()
         assert (await slow).status == 200
         await stopping
-        assert time.monotonic() - at < 10
+        assert time.monotonic() - at < DRAIN_SECONDS - 5
         idle.close()
 
 
 async def test_http2_streams_finish_and_get_goaway(runtime: Path) -> None:
-    async with EchoServer("web") as backend, gateway(runtime, backend) as (watched, port):
+    async with Backend("web") as backend, gateway(runtime, backend) as (watched, port):
         connection = await H2Connection.open(port)
-        slow = asyncio.create_task(connection.get("/slow?delay=1s"))
-        await until(lambda: backend.seen["/slow"])
+        slow = asyncio.create_task(connection.get("/held"))
+        await backend.holds()
         stopping = asyncio.create_task(watched.processes.stop())
+        await until(lambda: _refuses(port), why="new connections are still taken")
+        backend.let_go()
         assert (await slow).status == 200
         await stopping
         with pytest.raises(Unanswered):
@@ -252,7 +259,7 @@ async def test_draining_has_an_end_for_websockets(runtime: Path) -> None:
         assert (await socket.receive()).data == "hello"
         at = time.monotonic()
         await watched.processes.stop(0.5)
-        assert 0.5 <= time.monotonic() - at < 10
+        assert 0.5 <= time.monotonic() - at < DRAIN_SECONDS - 5
         assert (await socket.receive()).type in {WSMsgType.CLOSED, WSMsgType.CLOSE, WSMsgType.ERROR}
 
 
@@ -268,14 +275,15 @@ async def test_a_stuck_envoy_is_killed(runtime: Path, monkeypatch: pytest.Monkey
 
 
 async def test_a_gateway_that_returns_while_its_old_envoy_drains_is_served_at_once(runtime: Path) -> None:
-    async with EchoServer("web") as backend, gateway(runtime, backend) as (watched, port):
-        slow = asyncio.create_task(fetch(port, "/slow?delay=2s"))
-        await until(lambda: backend.seen["/slow"])
+    async with Backend("web") as backend, gateway(runtime, backend) as (watched, port):
+        slow = asyncio.create_task(fetch(port, "/held", seconds=60))
+        await backend.holds()
         removing = asyncio.create_task(watched.processes.remove(HELLO))
-        await until(lambda: _refuses(port), 2, "new connections are still taken")
+        await until(lambda: _refuses(port), why="new connections are still taken")
         await watched.processes.ensure(HELLO, "demo/hello")
-        await serves(port, seconds=2)
+        await serves(port)
         assert not slow.done()
+        backend.let_go()
         assert (await slow).status == 200
         await removing
         assert (await fetch(port)).status == 200
@@ -373,7 +381,7 @@ async def test_no_envoy_outlives_a_killed_parent(runtime: Path) -> None:
         await until(Path(socket).exists)
         parent.signal(signal.SIGKILL)
         await parent.ended()
-        await until(lambda: not is_running(int(pid)), 5, "Envoy was left behind")
+        await until(lambda: not is_running(int(pid)), why="Envoy was left behind")
 
 
 async def test_the_tether_starts_nothing_for_a_parent_that_is_gone() -> None:
@@ -415,7 +423,8 @@ async def test_connections_over_the_limit_are_closed_but_the_admin_socket_answer
 async def test_per_cluster_statistics_are_off(runtime: Path) -> None:
     async with backends("web") as servers, gateway(runtime, servers["web"]) as (watched, port):
         await fetch(port)
+        # Envoy counts a request until it has seen its end, too.
+        await until(watched.has_no_requests)
         async with EnvoyAdmin(watched.processes.admin_socket(HELLO) or "") as admin:
             assert await admin.stats(r"^cluster\.") == {}
             assert (await admin.stats(r"^http\.test\.downstream_rq_total$")).values()
-            assert msgspec.structs.asdict(await admin.activity())["requests"] == 0

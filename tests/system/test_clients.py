@@ -110,7 +110,7 @@ async def test_whoever_takes_for_ever_to_ask_is_let_go(world: World) -> None:
             _seconds_until_let_go(world.tls, _hello_and_silence),
         )
     assert not load.bad
-    assert max(lasted) < 1.5 * PATIENCE_SECONDS
+    assert max(lasted) < 2.5 * PATIENCE_SECONDS
     assert world.server.seen["/slow"] == 0
 
 
