@@ -167,6 +167,8 @@ def test_local_processes_have_the_addresses_that_they_are_given() -> None:
     world = World(CLASS, gateway(addresses=[{"value": "127.0.1.9"}]), settings=settings)
     assert world.row is None
     assert programmed(world) == ("False", "AddressNotAssigned")
+    # Without one it binds nothing, instead of every address of the machine.
+    assert not world.engine.rows(ENVOY_LISTENERS)
     world.engine.apply([Edit(HOSTS, GATEWAY, Host("127.0.1.5"))])
     assert (programmed(world), world.values) == (("False", "AddressNotUsable"), ["127.0.1.5"])
     (listener,) = world.engine.rows(ENVOY_LISTENERS).values()

@@ -20,7 +20,9 @@ from tests.infrastructure.generating import (
     parameters,
     service,
 )
-from trilithon.model.tables import OURS
+from trilithon.incremental import Edit
+from trilithon.model.infrastructure import Host
+from trilithon.model.tables import HOSTS, OURS
 from trilithon.pipeline import PUBLISHED
 from trilithon.resources.meta import Key
 from trilithon.status.gateway import GATEWAY_STATUS
@@ -328,6 +330,8 @@ def test_a_mistake_about_what_runs_a_gateway_ends_no_listener(
         service(ingress=[{"ip": "10.0.0.7"}]),
         settings=settings,
     )
+    if not has_pods:
+        world.engine.apply([Edit(HOSTS, GATEWAY, Host("127.0.1.5"))])
     published = {table.name: dict(world.engine.rows(table)) for table in PUBLISHED}
     assert published["envoy listeners"]
     world.show(gateway(**spec))
@@ -338,7 +342,7 @@ def test_a_mistake_about_what_runs_a_gateway_ends_no_listener(
     assert "serves on" in world.condition("Programmed").message
     status = world.engine.row(GATEWAY_STATUS, GATEWAY)
     assert status is not None
-    assert [str(each) for each in status.addresses] == (["10.0.0.7"] if has_pods else [])
+    assert [str(each) for each in status.addresses] == (["10.0.0.7"] if has_pods else ["127.0.1.5"])
     (listener,) = status.listeners
     assert {each.type: each.status for each in listener.conditions} == {
         "Accepted": "True",

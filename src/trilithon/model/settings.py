@@ -45,6 +45,11 @@ class Settings(Struct, frozen=True):
     backend_hostnames: bool = True
     installation: Installation | None = None
 
+    @property
+    def has_hosts(self) -> bool:
+        """Whether each Gateway's Envoy binds an address of its own on this machine, and none without one."""
+        return not self.shared_address and self.installation is None
+
     def bound_port(self, port: int) -> int:
         """The real port of a listener's port; may exceed 65535, which the listener then reports."""
         return port + self.port_offset

@@ -61,7 +61,7 @@ def gateway_addresses_of(settings: Settings, read: Read, listeners: Listeners) -
         return GatewayAddresses(key, (_ip(settings.address),))
     if gateway is None:
         return GatewayAddresses(key, ())
-    if settings.installation is None:
+    if settings.has_hosts:
         return _of_process(read, gateway)
     return _of_services(settings, read, gateway, listeners)
 

@@ -18,18 +18,19 @@ _HIGHEST_PORT = 65535
 
 
 def encode_envoy_listener(settings: Settings, read: Read, row: PortListeners) -> XdsResource | None:
-    """The Envoy listener of a port; None where no such port can be bound.
+    """The Envoy listener of a port; None where no such port can be bound, or no address is there to bind.
 
     HTTP listeners share one chain, where the Host header tells them apart; HTTPS listeners have one each, by SNI.
     """
     bound = settings.bound_port(row.port.port)
-    if bound > _HIGHEST_PORT:
+    host = read.one(HOSTS, row.port.gateway)
+    # Never everywhere, while it has no address or because none is left.
+    if bound > _HIGHEST_PORT or (host is None and settings.has_hosts):
         return None
     listeners = sorted(row.serving, key=lambda listener: listener.key)
     name = listener_name(row.port)
     target = EnvoyListener(name=name, stat_prefix=name)
     socket = target.address.socket_address
-    host = read.one(HOSTS, row.port.gateway)
     socket.address, socket.port_value = host.address if host is not None else settings.address, bound
     # The any address of IPv6 serves IPv4 as well.
     socket.ipv4_compat = socket.address == "::"
