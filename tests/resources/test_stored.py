@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from tests.resources.upstream import MODULE, manifests, module_folder
-from tests.resources.world import core, document, gateway, route
+from tests.resources.world import HTTP, HTTPS, TLS, WEB, core, document, gateway, route
 from trilithon.resources.core import Secret
 from trilithon.resources.decode import decode
+from trilithon.resources.flaw import Flaw
 from trilithon.resources.kinds import KINDS
 from trilithon.resources.meta import Key
+from trilithon.resources.routes import HTTPRoute
 from trilithon.resources.stored import ObjectReader, StoredObject
 
 READERS = {kind.name: ObjectReader(kind) for kind in KINDS}
@@ -25,6 +27,11 @@ def read(found: dict[str, Any], **metadata: Any) -> StoredObject:
     return READERS[found["kind"]](msgspec.json.encode(whole))
 
 
+def flaws_of(found: StoredObject) -> tuple[Flaw, ...]:
+    flaws: tuple[Flaw, ...] = getattr(found.resource, "flaws", ())
+    return flaws
+
+
 def test_both_ways_of_reading_agree() -> None:
     compared = 0
     folder = module_folder(MODULE)
@@ -35,9 +42,11 @@ def test_both_ways_of_reading_agree() -> None:
                 continue
             found["metadata"].setdefault("namespace", "default")
             expected, stored = decode(found), READERS[kind.name](msgspec.json.encode(found))
-            assert stored.resource == expected.resource, file
-            if expected.resource is None:
-                assert {each.path for each in stored.problems} == {each.path for each in expected.problems}, file
+            if expected.resource is not None:
+                assert stored.resource == expected.resource, file
+            else:
+                told = {*(each.path for each in stored.problems), *(each.path for each in flaws_of(stored))}
+                assert told == {each.path for each in expected.problems}, file
             compared += 1
     assert compared > 100
 
@@ -68,22 +77,149 @@ def test_a_list_of_core_objects_names_neither_version_nor_kind() -> None:
     assert (found.key, found.resource is not None) == (Key("Service", "b", "a"), True)
 
 
+PARENT = {"name": "gw"}
+WEB_PATH = {"path": {"value": "/web"}}
+NEW_FILTER = {"type": "FutureThing", "futureThing": {}}
+
+
 @pytest.mark.parametrize(
-    ("spec", "path"),
+    ("found", "part", "path"),
     [
         pytest.param(
-            {"rules": [{"filters": [{"type": "Invented"}]}]}, "spec.rules[0].filters[0].type", id="an unknown value"
+            route(rules=[{"matches": [WEB_PATH], "filters": [NEW_FILTER], "backendRefs": [WEB]}, {}]),
+            "spec.rules[0]",
+            "spec.rules[0].filters[0].type",
+            id="a filter of a new type",
         ),
-        pytest.param({"hostnames": "a.test"}, "spec.hostnames", id="a wrong shape"),
         pytest.param(
-            {"rules": [{"filters": [{"type": "URLRewrite"}]}]}, "spec.rules[0].filters[0]", id="a broken rule"
+            route(rules=[{}, {"backendRefs": [{**WEB, "filters": [NEW_FILTER]}]}]),
+            "spec.rules[1]",
+            "spec.rules[1].backendRefs[0].filters[0].type",
+            id="a filter of a new type in a backend",
+        ),
+        pytest.param(
+            route(rules=[{"filters": [{"type": "RequestRedirect", "requestRedirect": {"statusCode": 305}}]}]),
+            "spec.rules[0]",
+            "spec.rules[0].filters[0].requestRedirect.statusCode",
+            id="a new status of redirects",
+        ),
+        pytest.param(
+            route(rules=[{"matches": [WEB_PATH, {"path": {"type": "Future", "value": "/a"}}]}]),
+            "spec.rules[0].matches[1]",
+            "spec.rules[0].matches[1].path.type",
+            id="a new type of path match",
+        ),
+        pytest.param(
+            route(rules=[{"matches": [{"method": "QUERY"}]}]),
+            "spec.rules[0].matches[0]",
+            "spec.rules[0].matches[0].method",
+            id="a new method",
+        ),
+        pytest.param(
+            route(rules=[{"name": "a"}, {"name": "a", "filters": [{"type": "URLRewrite"}]}]),
+            "spec.rules[1]",
+            "spec.rules[1].filters[0].urlRewrite",
+            id="a rule of definitions that was not there yet",
+        ),
+        pytest.param(
+            route(rules=[{"matches": [{"path": {"value": "relative"}}]}]),
+            "spec.rules[0].matches[0]",
+            "spec.rules[0].matches[0].path.value",
+            id="a rule about a match",
+        ),
+        pytest.param(route(hostnames=["UPPER"]), "spec", "spec.hostnames[0]", id="a hostname"),
+        pytest.param(route(hostnames="a.test"), "spec", "spec.hostnames", id="a wrong shape"),
+        pytest.param(route(rules=[{"matches": 5}]), "spec", "spec.rules[0].matches", id="matches of another shape"),
+        pytest.param(route(rules=[{"matches": [{}] * 65}]), "spec", "spec.rules[0].matches", id="more matches"),
+        pytest.param(route(rules=[{}] * 17), "spec", "spec.rules", id="more rules"),
+        pytest.param(
+            gateway({**HTTPS, "tls": {**TLS, "mode": "Future"}}, HTTP),
+            "spec.listeners[https]",
+            "spec.listeners[0].tls.mode",
+            id="a new mode of TLS",
+        ),
+        pytest.param(
+            gateway({**HTTP, "allowedRoutes": {"namespaces": {"from": "Future"}}}),
+            "spec.listeners[http]",
+            "spec.listeners[0].allowedRoutes.namespaces.from",
+            id="new namespaces of a listener",
+        ),
+        pytest.param(
+            gateway(HTTP, {**HTTP, "name": "b"}), "spec.listeners[b]", "spec.listeners[1]", id="listeners that conflict"
+        ),
+        pytest.param(
+            gateway(HTTP, {**HTTP, "name": "b", "port": 0}),
+            "spec.listeners",
+            "spec.listeners[1].port",
+            id="a listener that is nowhere",
+        ),
+        pytest.param(
+            gateway(HTTP, {**HTTP, "port": 81}), "spec.listeners", "spec.listeners[1].name", id="two of one name"
+        ),
+        pytest.param(
+            gateway(*({**HTTP, "name": f"l{port}", "port": port} for port in range(1, 70))),
+            "spec.listeners",
+            "spec.listeners",
+            id="more listeners",
+        ),
+        pytest.param(
+            gateway(HTTP, tls={"frontend": {"default": {"validation": {"mode": "Future"}}}}),
+            "spec.tls",
+            "spec.tls.frontend.default.validation.mode",
+            id="a new mode of client validation",
+        ),
+        pytest.param(
+            gateway(HTTP, allowedListeners={"namespaces": {"from": "Future"}}),
+            "spec.allowedListeners",
+            "spec.allowedListeners.namespaces.from",
+            id="new namespaces of listeners",
+        ),
+        pytest.param(gateway(HTTP, defaultScope="Future"), "spec.defaultScope", "spec.defaultScope", id="a new scope"),
+        pytest.param(
+            document("GatewayClass", spec={"controllerName": "a.test/b", "description": "x" * 65}),
+            "spec.description",
+            "spec.description",
+            id="a longer description of a class",
         ),
     ],
 )
-def test_a_mistake_refuses_the_object_and_names_the_field(spec: dict[str, Any], path: str) -> None:
-    found = read(document("HTTPRoute", spec=spec))
-    assert found.resource is None
-    assert any(each.path.startswith(path) and each.key == found.key for each in found.problems)
+def test_what_is_not_understood_costs_the_smallest_part_and_names_the_field(
+    found: dict[str, Any], part: str, path: str
+) -> None:
+    if found["kind"] == "HTTPRoute":
+        found["spec"]["parentRefs"] = [PARENT]
+    assert decode(found).refused, "as a document it is refused"
+    stored = read(found)
+    assert stored.resource is not None
+    assert not [each for each in stored.problems if each.severity == "error"]
+    assert (part, path) in [(each.part, each.path) for each in flaws_of(stored)]
+    assert {each.part for each in flaws_of(stored)} == {part}
+
+
+def test_a_route_that_is_not_understood_as_a_whole_has_its_parents_left() -> None:
+    found = read(route(parentRefs=[PARENT, {"name": "other", "port": "eighty"}], rules=[{"backendRefs": [WEB]}]))
+    assert isinstance(found.resource, HTTPRoute)
+    assert [each.name for each in found.resource.spec.parent_refs] == ["gw"]
+    assert found.resource.spec.rules == ()
+    assert [(each.part, each.path) for each in found.resource.flaws] == [("spec", "spec.parentRefs[1].port")]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(route(hostnames="a.test"), id="a route that names no parent"),
+        pytest.param(document("HTTPRoute"), id="no spec"),
+        pytest.param(document("HTTPRoute", spec=[]), id="a spec of another shape"),
+        pytest.param(document("Gateway", spec={"listeners": [HTTP]}), id="a gateway of no class"),
+        pytest.param(document("GatewayClass", spec={"controllerName": ""}), id="a class of nobody"),
+        pytest.param(document("ReferenceGrant", spec={"from": [], "to": []}), id="consent"),
+        pytest.param(core("Service", spec={"ports": 5}), id="a service"),
+    ],
+)
+def test_of_what_says_nothing_there_is_no_resource_and_the_problems_say_why(found: dict[str, Any]) -> None:
+    stored = read(found)
+    assert stored.resource is None
+    assert any(each.severity == "error" and each.key == stored.key for each in stored.problems)
 
 
 def test_an_unknown_field_of_the_spec_is_a_warning_and_one_elsewhere_is_nothing() -> None:

@@ -452,20 +452,29 @@ async def test_definitions_that_may_not_be_read_keep_nothing_waiting(
         assert "CustomResourceDefinition" in followed.problems()
 
 
-async def test_an_object_that_cannot_be_read_costs_itself_only_and_stays_as_last_read(cluster: Cluster) -> None:
-    bad = {**routing("b.test"), "rules": [{"filters": [{"type": "Invented"}]}]}
+async def test_a_route_that_cannot_be_read_costs_itself_only_and_is_not_served_as_it_was(cluster: Cluster) -> None:
     other = Key("HTTPRoute", "shop", "other")
     async with following(cluster.address) as followed:
         await followed.first()
-        await cluster.put("httproutes", "web", "shop", spec=bad)
+        await cluster.put("httproutes", "web", "shop", spec={"parentRefs": "gw"})
         await cluster.put("httproutes", "other", "shop", spec=routing("c.test"))
-        await followed.until(lambda: other in followed.rows)
-        assert followed.rows[ROUTE].spec.hostnames == ("a.test",)
-        assert "HTTPRoute shop/web spec.rules[0].filters[0].type" in followed.problems()
-        assert followed.stored[ROUTE].generation == 2, "it exists all the same"
-        await cluster.delete("httproutes", "web", "shop")
-        await followed.until(lambda: ROUTE not in followed.rows)
-        assert followed.problems().count("shop/web") == 0
+        await followed.until(lambda: other in followed.rows and ROUTE not in followed.rows)
+        assert "HTTPRoute shop/web spec.parentRefs" in followed.problems()
+        assert (followed.stored[ROUTE].generation, followed.stored[ROUTE].is_read) == (2, False), "it exists"
+        await cluster.put("httproutes", "web", "shop", spec=routing("b.test"))
+        await followed.until(lambda: ROUTE in followed.rows)
+        assert followed.stored[ROUTE].is_read
+        assert "shop/web" not in followed.problems()
+
+
+async def test_a_gateway_that_cannot_be_read_stays_as_last_read(cluster: Cluster) -> None:
+    async with following(cluster.address) as followed:
+        await followed.first()
+        before = followed.rows[GATEWAY]
+        await cluster.put("gateways", "gw", "infra", spec={"gatewayClassName": 5})
+        await followed.until(lambda: not followed.stored[GATEWAY].is_read)
+        assert followed.rows[GATEWAY] == before
+        assert "Gateway infra/gw spec.gatewayClassName" in followed.problems()
 
 
 async def test_consent_that_cannot_be_read_is_none(cluster: Cluster) -> None:

@@ -13,7 +13,6 @@ from trilithon.model.settings import Settings
 from trilithon.model.tables import CLASSES, LISTENERS
 from trilithon.resources.gateways import Gateway
 from trilithon.translate.classes import class_key, generated_services, held, is_ours
-from trilithon.translate.flaws import flaws_of_gateway
 from trilithon.translate.parameters import parameters_of
 
 
@@ -29,12 +28,11 @@ def infrastructure_of(settings: Settings, read: Read, gateway: Gateway) -> Infra
     if class_ is not None and not is_ours(settings, class_):
         return None
     listeners = read.one(LISTENERS, gateway.key)
-    is_held = held(settings, read, gateway) is not None or bool(flaws_of_gateway(gateway))
     plan = Plan(
         gateway=gateway,
         installation=settings.installation,
         parameters=parameters_of(read, gateway),
-        ports=_ports(listeners) if listeners is not None and not is_held else (),
+        ports=_ports(listeners) if listeners is not None and not held(settings, read, gateway) else (),
     )
     if not plan.ports:
         # The pods that are there still need an identity, which may have the name of a class before, as Services do.

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from trilithon.model import gateway_mistakes, mistake, route_mistakes
+from trilithon.model import flaw_mistakes, gateway_mistakes, mistake, route_mistakes
 from trilithon.model.mistake import Mistake
 from trilithon.resources.problem import Problem
 
 CATALOGUE: Mapping[str, Mistake] = {
     entry.code: entry
-    for group in (mistake, gateway_mistakes, route_mistakes)
+    for group in (mistake, gateway_mistakes, route_mistakes, flaw_mistakes)
     for entry in vars(group).values()
     if isinstance(entry, Mistake)
 }

@@ -11,8 +11,9 @@ from trilithon.kube.objects import ObjectPath
 class Stored(Struct, frozen=True, gc=False):
     """Where an object is, which of its versions was seen last, and what stands in its status.
 
-    ``status`` is the raw JSON of ``.status``, b"" where there is none. No row of the engine holds this: a status that
-    we wrote ourselves must not cause a translation.
+    ``status`` is the raw JSON of ``.status``, b"" where there is none. ``is_read`` is False where nothing can be made
+    of the spec, so that nobody knows what is to be said of it. No row of the engine holds this: a status that we wrote
+    ourselves must not cause a translation.
     """
 
     path: ObjectPath
@@ -21,6 +22,7 @@ class Stored(Struct, frozen=True, gc=False):
     generation: int
     finalizers: tuple[str, ...] = ()
     status: bytes = b""
+    is_read: bool = True
 
 
 class StoredCondition(Struct, frozen=True, gc=False, rename="camel"):

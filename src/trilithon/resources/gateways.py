@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from trilithon.resources.flaw import Flaw
 from trilithon.resources.meta import (
     FromNamespaces,
     Hostname,
@@ -51,6 +52,7 @@ class GatewayClass(Struct, frozen=True, gc=False):
     generation: int
     created: str
     spec: GatewayClassSpec
+    flaws: tuple[Flaw, ...] = ()
 
 
 class RouteNamespaces(Spec, kw_only=True):
@@ -209,3 +211,4 @@ class Gateway(Struct, frozen=True, gc=False):
     generation: int
     created: str
     spec: GatewaySpec
+    flaws: tuple[Flaw, ...] = ()

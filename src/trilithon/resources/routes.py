@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from trilithon.resources.flaw import Flaw
 from trilithon.resources.meta import (
     MAX_INT32,
     MAX_INT64,
@@ -276,6 +277,7 @@ class HTTPRoute(Struct, frozen=True, gc=False):
     generation: int
     created: str
     spec: HTTPRouteSpec
+    flaws: tuple[Flaw, ...] = ()
 
 
 # Grows with each kind; every consumer of the routes table that differs by kind looks the kind up in a dict.

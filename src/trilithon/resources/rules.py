@@ -53,11 +53,11 @@ def check_part(part: Struct, prefix: str) -> list[Finding]:
     return [finding.under(prefix) for finding in found]
 
 
-def is_storable(part: Struct) -> bool:
-    """Whether the part of an object that an API server has stored keeps every rule that both channels have."""
+def check_stored(part: Struct, prefix: str) -> list[Finding]:
+    """The same for the part of an object that an API server has stored: every rule that both channels have."""
     found: list[Finding] = []
     _check(part, _plan(type(part), EXPERIMENTAL), (), found)
-    return not found
+    return [finding.under(prefix) for finding in found]
 
 
 def check_field(owner: type[Struct], attribute: str, value: Any, prefix: str) -> list[Finding]:

@@ -3,6 +3,9 @@
 The server has checked them, fills in defaults and gives each a name, so the way is short: one typed reading, and the
 rules between fields, which an older definition of the kind may not have. Whatever does not fit goes the long way of any
 document (``decode``), which says what is wrong and where; both ways give the same resource.
+
+What a definition has let in that is newer than this release, or older, is not refused as a document is: of a route, a
+Gateway or a class that much is read as is understood, and its flaws say what is not.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from trilithon.resources.decode import Resource, decode
 from trilithon.resources.kinds import Kind
@@ -18,7 +22,8 @@ from trilithon.resources.meta import Key
 from trilithon.resources.metadata import normalised
 from trilithon.resources.parts import ObjectMeta
 from trilithon.resources.problem import Problem
-from trilithon.resources.rules import is_storable
+from trilithon.resources.rules import check_stored
+from trilithon.resources.understood import understood
 
 
 class StoredMetadata(ObjectMeta, kw_only=True, forbid_unknown_fields=False):
@@ -30,7 +35,10 @@ class StoredMetadata(ObjectMeta, kw_only=True, forbid_unknown_fields=False):
 
 
 class StoredObject(Struct, frozen=True):
-    """One object; ``status`` is raw JSON or b"". Where ``resource`` is None, ``problems`` say why."""
+    """One object; ``status`` is raw JSON or b"". Where ``resource`` is None, ``problems`` say why.
+
+    The flaws of a resource are not among its problems: translation makes of them what they are.
+    """
 
     key: Key
     metadata: StoredMetadata
@@ -71,7 +79,7 @@ class ObjectReader:
         resource = self._typed(written, key, metadata)
         if resource is not None:
             return StoredObject(key, metadata, status, resource)
-        return StoredObject(key, metadata, status, *self._examined(written, key))
+        return StoredObject(key, metadata, status, *self._examined(written, key, metadata))
 
     def _typed(self, written: Raw | bytes, key: Key, metadata: StoredMetadata) -> Resource | None:
         """The resource, if nothing at all is to be said of it."""
@@ -80,20 +88,27 @@ class ObjectReader:
         except _UNFIT:
             return None
         part = whole.spec if self._kind.has_spec else whole
-        if not is_storable(part):
+        if check_stored(part, ""):
             return None
         resource: Resource
         resource, findings = self._kind.make(key, normalised(metadata), part)
         return None if findings else resource
 
-    def _examined(self, written: Raw | bytes, key: Key) -> tuple[Resource | None, tuple[Problem, ...]]:
+    def _examined(
+        self, written: Raw | bytes, key: Key, metadata: StoredMetadata
+    ) -> tuple[Resource | None, tuple[Problem, ...]]:
         try:
             found = msgspec.json.decode(written)
-            metadata = {name: found["metadata"][name] for name in _METADATA_NAMES if name in found["metadata"]}
+            head = {name: found["metadata"][name] for name in _METADATA_NAMES if name in found["metadata"]}
             names = ("spec",) if self._kind.has_spec else self._kind.part.__struct_encode_fields__
             fields = {name: found[name] for name in names if name in found}
             kind = {"apiVersion": self._kind.api_versions[0], "kind": self._kind.name}
-            decoded = decode({**fields, **kind, "metadata": metadata})
+            decoded = decode({**fields, **kind, "metadata": head})
+            spec, flaws = understood(found.get("spec"), self._kind.part) if decoded.refused else (None, ())
         except _UNFIT as error:
             return None, (Problem("InvalidValue", key, "", f"the object cannot be read ({type(error).__name__})"),)
-        return decoded.resource, decoded.problems
+        if spec is None:
+            return decoded.resource, decoded.problems
+        resource, _ = self._kind.make(key, normalised(metadata), spec)
+        warnings = tuple(problem for problem in decoded.problems if problem.severity != "error")
+        return replace(resource, flaws=flaws), warnings

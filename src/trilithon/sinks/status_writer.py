@@ -54,6 +54,9 @@ class StatusWriter:
         await self._writer.run()
 
     def _decide(self, stored: Stored, render: Render | None) -> Decision | None:
+        if render is None and not stored.is_read:
+            # That nobody can tell what to say is no reason to take back what was said.
+            return None
         if render is None:
             return _decision(without_ours(stored.status, self._controller_name).fields)
         wanted = render()

@@ -26,6 +26,9 @@ from trilithon.sources.kubernetes_trouble import Troubles, kind_problem
 # An API server that has just started may not serve yet what custom resource definitions say.
 MISSING_SECONDS = 20.0
 
+# Consent that cannot be read is none; and a route must not be served by what it said before, as a restart would not.
+_NONE_IF_UNREAD = frozenset({"ReferenceGrant", "HTTPRoute"})
+
 _HEAD = msgspec.json.Decoder(ObjectHead)
 
 
@@ -52,7 +55,7 @@ class WholeObjects:
         self._troubles = troubles
 
     def upsert(self, api_kind: ApiKind | None, name: ObjectName, value: StoredObject, now: float) -> None:
-        """An object as it is now; what cannot be read stays as last read."""
+        """An object as it is now; what cannot be read stays as last read, but for what would serve or allow it."""
         key = value.key
         if api_kind is not None and self._watched.has_our_status and "status" in api_kind.subresources:
             self._state.stored(key, _stored(api_kind, name, value))
@@ -60,8 +63,7 @@ class WholeObjects:
             self._troubles.say(key, value.problems)
         if value.resource is not None:
             self._state.upsert(value.resource, now)
-        elif key.kind == "ReferenceGrant":
-            # Consent that cannot be read is none.
+        elif key.kind in _NONE_IF_UNREAD:
             self._state.remove(key, now)
 
     def delete(self, name: ObjectName, now: float) -> None:
@@ -81,6 +83,7 @@ def _stored(api_kind: ApiKind, name: ObjectName, value: StoredObject) -> Stored:
         generation=metadata.generation,
         finalizers=metadata.finalizers,
         status=value.status,
+        is_read=value.resource is not None,
     )
 
 

@@ -43,9 +43,6 @@ class GatewayStatus(Struct, frozen=True, gc=False):
     problems: tuple[Problem, ...] = ()
 
 
-# Problems of these make a Gateway as a whole not accepted.
-NOT_ACCEPTED = ("Accepted", "Understood")
-
 GATEWAY_STATUS: Table[Key, GatewayStatus] = Table("gateway status")
 
 
@@ -141,7 +138,7 @@ def _gateway_conditions(
     listeners: Listeners, statuses: Sequence[ListenerStatus], proxy: Proxy, reached: GatewayAddresses, behind: bool
 ) -> tuple[Condition, ...]:
     generation = listeners.generation
-    own = [problem for problem in listeners.problems if condition_of(problem) in NOT_ACCEPTED]
+    own = [problem for problem in listeners.problems if condition_of(problem) == "Accepted"]
     known = (*listeners.problems, *reached.problems)
     addresses = [problem for problem in known if condition_of(problem) == "Programmed"]
     accepted = _accepted(listeners, statuses, own)

@@ -12,6 +12,7 @@ from trilithon.model.tables import GATEWAYS, IDLE, NAMESPACES, OFFERS, UNSERVED
 from trilithon.resources.meta import GATEWAY_GROUP, Key, ParentReference
 from trilithon.resources.problem import Problem
 from trilithon.resources.routes import Route
+from trilithon.translate.flaws import refusal_of_route
 from trilithon.translate.hostnames import intersections, specificity
 from trilithon.translate.isolation import neighbours, owner
 from trilithon.translate.selectors import malformed, selects
@@ -29,6 +30,7 @@ def attachments_of(read: Read, route: Route) -> Attachments:
     problems: list[Problem] = []
     if not route.spec.parent_refs:
         problems.append(mistakes.NO_PARENT_REFS.at(route.key, "spec"))
+    refusal = refusal_of_route(route)
     for index, ref in enumerate(route.spec.parent_refs):
         at = f"spec.parentRefs[{index}]"
         if (ref.group, ref.kind) != (GATEWAY_GROUP, "Gateway"):
@@ -36,7 +38,9 @@ def attachments_of(read: Read, route: Route) -> Attachments:
             continue
         gateway = Key("Gateway", ref.namespace or route.key.namespace, ref.name)
         offers = read.one(OFFERS, gateway)
-        if offers is not None:
+        if offers is not None and refusal:
+            parents.append(ParentAttachment(index, ref, gateway, (), refusal))
+        elif offers is not None:
             parents.append(_parent_attachment(read, route, index, offers))
         elif read.one(GATEWAYS, gateway) is None:
             problems.append(mistakes.PARENT_NOT_FOUND.at(route.key, at, parent=gateway))

@@ -16,6 +16,7 @@ from trilithon.resources.core import Service
 from trilithon.resources.gateways import Gateway, GatewayClass
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
+from trilithon.translate.flaws import flaws_of_class
 from trilithon.translate.generated_names import installation_label
 from trilithon.translate.parameters import class_parameters
 
@@ -28,7 +29,7 @@ SERVICES_BY_GATEWAY: Index[Key, Key, Service] = Index(
 def class_problems(read: Read, class_: GatewayClass) -> tuple[Problem, ...]:
     """What is wrong with a class of ours; a class with a problem is not accepted, and serves no Gateway that is new."""
     parameters = class_parameters(read, class_)
-    return (parameters,) if isinstance(parameters, Problem) else ()
+    return (*flaws_of_class(class_), *((parameters,) if isinstance(parameters, Problem) else ()))
 
 
 def is_ours(settings: Settings, class_: GatewayClass) -> bool:

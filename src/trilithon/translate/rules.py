@@ -18,6 +18,7 @@ from trilithon.resources.problem import Problem
 from trilithon.resources.routes import HTTPRouteRetry, HTTPRouteRule, Route
 from trilithon.translate.backends import Resolve, backend_of, described
 from trilithon.translate.filters import IN_BACKEND, IN_ONLY_BACKEND, IN_RULE, Effect, filters_of
+from trilithon.translate.flaws import with_flaws
 from trilithon.translate.matches import matches_of
 
 # The spec leaves the number of retries open; one is Envoy's own default, and more would multiply the load on a backend
@@ -35,12 +36,13 @@ def rules_of(settings: Settings, read: Read, route: Route) -> Rules:
         at = "spec.useDefaultGateways"
         problems.append(FIELD_UNSUPPORTED.at(route.key, at, field="useDefaultGateways"))
     resolve = partial(backend_of, settings, read, route.key)
-    return Rules(
+    rules = Rules(
         route=route.key,
         created=route.created,
         items=tuple(_rule(resolve, route.key, index, rule) for index, rule in enumerate(spec.rules)),
         problems=tuple(problems),
     )
+    return with_flaws(rules, route.flaws)
 
 
 def _rule(resolve: Resolve, route: Key, index: int, written: HTTPRouteRule) -> Rule:
