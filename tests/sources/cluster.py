@@ -40,6 +40,8 @@ class Cluster:
         self._objects: dict[tuple[str, str, str], Object] = {}
         self._history: list[tuple[int, str, str, Object, Object | None]] = []
         self._version = 100
+        # Histories that begin before this are not told any more.
+        self._compacted = 0
         self._changed = asyncio.Condition()
         self._streams: list[asyncio.Transport] = []
 
@@ -68,6 +70,14 @@ class Cluster:
         """Delete an object."""
         place = (plural, namespace, name)
         await self._record(place, None, self._objects[place])
+
+    async def vanish(self, *places: tuple[str, str, str]) -> None:
+        """Let objects (plural, namespace, name) be gone without an event, and lists be the only way to notice."""
+        for place in places:
+            del self._objects[place]
+        self._version += 1
+        self._compacted = self._version
+        await self.cut()
 
     async def change(self, change: Callable[[], object]) -> None:
         """Change the moods or the kinds, and let open streams look."""
@@ -166,6 +176,8 @@ class Cluster:
         ]
 
     async def _watch(self, request: web.Request, plural: str, namespace: str) -> web.StreamResponse:
+        if "sendInitialEvents" not in request.query and int(request.query["resourceVersion"]) < self._compacted:
+            return refusal(410, "Expired")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)

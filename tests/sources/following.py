@@ -14,6 +14,7 @@ from trilithon.model.api_version import ApiVersion
 from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
 from trilithon.sources.kubernetes import KubernetesSource
+from trilithon.sources.kubernetes_guard import HOLD_SECONDS
 from trilithon.sources.kubernetes_kinds import Scope
 from trilithon.sources.kubernetes_state import ClusterChange
 
@@ -101,11 +102,13 @@ class Following:
 
 
 @asynccontextmanager
-async def connected(config: Config, scope: Scope = EVERYWHERE) -> AsyncIterator[Following]:
+async def connected(
+    config: Config, scope: Scope = EVERYWHERE, hold_seconds: float = HOLD_SECONDS
+) -> AsyncIterator[Following]:
     """A source that is followed."""
     followed = Following()
     async with Transport(config) as transport:
-        followed.source = KubernetesSource(transport, scope, followed.on_stored, followed.troubles.append)
+        followed.source = KubernetesSource(transport, scope, followed.on_stored, followed.troubles.append, hold_seconds)
         followed.start()
         try:
             yield followed
@@ -113,6 +116,6 @@ async def connected(config: Config, scope: Scope = EVERYWHERE) -> AsyncIterator[
             await followed.stop()
 
 
-def following(address: str, scope: Scope = EVERYWHERE) -> Any:
+def following(address: str, scope: Scope = EVERYWHERE, hold_seconds: float = HOLD_SECONDS) -> Any:
     """The same, of an API server that asks for nothing."""
-    return connected(Config(server=address, credentials=FixedCredentials(Credential())), scope)
+    return connected(Config(server=address, credentials=FixedCredentials(Credential())), scope, hold_seconds)

@@ -26,6 +26,7 @@ from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.resources.references import NAMED_KINDS
 from trilithon.resources.stored import ObjectReader
+from trilithon.sources.kubernetes_guard import HOLD_SECONDS, Guard
 from trilithon.sources.kubernetes_kinds import Scope, WatchedKind, watched
 from trilithon.sources.kubernetes_reads import NamedReads
 from trilithon.sources.kubernetes_state import ClusterChange, ClusterState, OnStored
@@ -53,6 +54,7 @@ class KubernetesSource:
 
     ``on_stored`` is called in the loop with what the API server holds of every object whose status is partly ours,
     whenever anything of it changes; None when it is gone. ``on_trouble`` is called with each new trouble, in words.
+    What vanishes in masses stays for ``hold_seconds`` and until another list is without it; 0: it goes at once.
     """
 
     def __init__(
@@ -61,11 +63,13 @@ class KubernetesSource:
         scope: Scope,
         on_stored: OnStored,
         on_trouble: Callable[[str], None] = _silence,
+        hold_seconds: float = HOLD_SECONDS,
     ) -> None:
         self._on_trouble = on_trouble
         self._discovery = Discovery(transport)
         self._wake = asyncio.Event()
         self._troubles = Troubles(on_trouble)
+        self._guard = Guard(hold_seconds)
         self._state = ClusterState(on_stored, self._read, self._let_go, scope)
         self._reads = NamedReads(transport, self, self._state.is_named)
         self._definitions = Definitions(self._state)
@@ -159,7 +163,7 @@ class KubernetesSource:
     # Watching
 
     def _view(self, each: WatchedKind) -> View:
-        return View(each, self._holder(each, each.kind), self._troubles)
+        return View(each, self._holder(each, each.kind), self._troubles, self._guard)
 
     def _holder(self, each: WatchedKind, kind: Kind | None) -> Holder:
         if kind is None:
@@ -171,13 +175,23 @@ class KubernetesSource:
     async def _watch(self, view: View) -> None:
         while True:
             try:
-                await self._follow(view)
+                await self._follow_until_look(view)
             except Exception as error:  # noqa: BLE001 - a mistake of ours must not end the watch of a kind
                 view.hear(Degraded(f"internal error ({type(error).__name__}: {error})"), time.monotonic())
                 self._wake.set()
             await asyncio.sleep(RESTART_SECONDS)
 
-    async def _follow(self, view: View) -> None:
+    async def _follow_until_look(self, view: View) -> None:
+        """Follow until the watch ends, or another list is wanted because of what is held."""
+        until = asyncio.timeout(None)
+        try:
+            async with until:
+                await self._follow(view, until)
+        except TimeoutError:
+            if not until.expired():
+                raise
+
+    async def _follow(self, view: View, until: asyncio.Timeout) -> None:
         each = view.watched
         watch = Watch(self._discovery, each.wanted, view.holder.decode, each.selection)
         view.begin()
@@ -190,6 +204,8 @@ class KubernetesSource:
                 view.hear(event, now)
                 if not isinstance(event, Upsert):
                     self._views.sweep(now)
+                    ends = None if view.look_at is None else asyncio.get_running_loop().time() + view.look_at - now
+                    until.reschedule(ends)
                 self._wake.set()
                 if now >= slice_ends:
                     await asyncio.sleep(0)

@@ -23,6 +23,8 @@ NAMED: dict[str, ApiKind] = {
 }
 # What a GatewayClass names by its namespace, and is kept where the controller is installed.
 OWN = "GatewayParameters"
+# What permits something: where none of it is, nothing is permitted, however many there were.
+_NEVER_HELD = frozenset({"Secret", "ReferenceGrant"})
 # Without these the first state is complete: they say nothing of what is served.
 _OPTIONAL = frozenset({CRD.kind})
 
@@ -64,6 +66,11 @@ class WatchedKind(Struct, frozen=True):
     def is_custom(self) -> bool:
         """Whether a definition makes the kind, which may be removed; those of Kubernetes itself are always there."""
         return self.kind is not None and self.kind.is_custom
+
+    @property
+    def is_never_held(self) -> bool:
+        """Whether its objects go at once, also where many do: no certificate and no consent outlives its object."""
+        return self.name in _NEVER_HELD
 
     @property
     def is_optional(self) -> bool:

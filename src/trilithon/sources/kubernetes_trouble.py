@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from trilithon.kube.events import Degraded, Gone, Missing
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
+from trilithon.sources.kubernetes_guard import Hold
 from trilithon.sources.kubernetes_kinds import WatchedKind
 
 
@@ -39,6 +40,16 @@ def kind_problem(watched: WatchedKind, event: Degraded | Missing | Gone) -> Prob
         case Gone(reason):
             hint = "its objects stay as last read until its CustomResourceDefinition is seen to be gone"
             return Problem("KindGone", None, "", reason, hint, "error", place)
+
+
+def held_problem(watched: WatchedKind, held: Hold) -> Problem:
+    """Objects that vanished from a complete list in a mass."""
+    message = (
+        f"{len(held)} of {held.known} vanished at once from a complete list: they stay as last read for "
+        f"{held.seconds:g} s, and go then if lists are still without them"
+    )
+    hint = "if the API server lost them, bring them back meanwhile, and do not restart the controller"
+    return Problem("VanishedHeld", None, "", message, hint, "error", str(watched))
 
 
 def unread(key: Key, reason: str) -> Problem:

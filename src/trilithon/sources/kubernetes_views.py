@@ -5,6 +5,7 @@ No IO: time is an argument. A view is one watch; what it does with an object dep
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 import msgspec
@@ -18,10 +19,11 @@ from trilithon.resources.kinds import Kind
 from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.problem import Problem
 from trilithon.resources.stored import ObjectReader, StoredObject
+from trilithon.sources.kubernetes_guard import Guard, is_mass
 from trilithon.sources.kubernetes_kinds import CRD, WatchedKind
 from trilithon.sources.kubernetes_reads import NamedReads
 from trilithon.sources.kubernetes_state import ClusterState
-from trilithon.sources.kubernetes_trouble import Troubles, kind_problem
+from trilithon.sources.kubernetes_trouble import Troubles, held_problem, kind_problem
 
 # An API server that has just started may not serve yet what custom resource definitions say.
 MISSING_SECONDS = 20.0
@@ -151,14 +153,15 @@ class Definitions:
 
     def define(self, watched: WatchedKind) -> bool:
         """Whether one of them is for this kind."""
-        return not self.names.isdisjoint(_definitions_of(watched))
+        return not self.names.isdisjoint(definitions_of(watched))
 
-    def is_removed(self, watched: WatchedKind) -> bool:
-        """Whether there was one for this kind, and is none now."""
-        return not self.define(watched) and not self._seen.isdisjoint(_definitions_of(watched))
+    def is_removed(self, watched: WatchedKind, missing: Collection[str] = ()) -> bool:
+        """Whether there was one for this kind, and is none now, or is among the missing."""
+        there = self.names.intersection(definitions_of(watched))
+        return there.issubset(missing) and not self._seen.isdisjoint(definitions_of(watched))
 
 
-def _definitions_of(watched: WatchedKind) -> frozenset[str]:
+def definitions_of(watched: WatchedKind) -> frozenset[str]:
     """The names that the definition of a kind may have."""
     if not watched.is_custom:
         return frozenset()
@@ -170,9 +173,15 @@ def _definitions_of(watched: WatchedKind) -> frozenset[str]:
 class View:
     """One watch: its objects, and how it is doing."""
 
-    def __init__(self, watched: WatchedKind, holder: Holder, troubles: Troubles) -> None:
+    def __init__(self, watched: WatchedKind, holder: Holder, troubles: Troubles, guard: Guard) -> None:
         self.watched = watched
         self.holder = holder
+        # What a complete list was without, and is there for us all the same.
+        self.held = guard.hold()
+        # When the watch is to begin anew, because of what is held.
+        self.look_at: float | None = None
+        # Whether so many of these names are too many to vanish.
+        self.is_mass: Callable[[Collection[ObjectName]], bool] = self._are_many
         self._place = str(watched)
         self.is_synced = False
         self.trouble: Degraded | Missing | Gone | None = None
@@ -182,18 +191,28 @@ class View:
         self._troubles = troubles
         self._api_kind: ApiKind | None = None
         self._names: set[ObjectName] = set()
-        # What a watch that began anew has not told of yet.
+        # What a watch that began anew has not told of yet, and what a list that is being read is without.
         self._unseen: set[ObjectName] = set()
+        self._swept: set[ObjectName] = set()
+        # Whether that list has an object that may be any of those.
+        self._has_unnamed = False
+        # Whether the watch began anew because of what is held, and whether the next list may be of other objects.
+        self._is_look = self._is_doubtful = False
+
+    def __len__(self) -> int:
+        return len(self._names)
 
     def begin(self) -> None:
         """A new watch begins, which does not know what the last one told."""
-        self._unseen = set(self._names)
-        self.is_outdated = False
+        self._unseen, self._swept = set(self._names), set()
+        self.is_outdated = self._has_unnamed = False
+        self._is_look, self.look_at = self.look_at is not None, None
         self._well()
 
     def drop(self, now: float) -> None:
         """All objects are gone."""
         self.is_outdated = bool(self._names)
+        self._is_doubtful = False
         for name in list(self._names):
             self._delete(name, now)
 
@@ -209,20 +228,52 @@ class View:
             case Undecodable(name, reason):
                 if name is not None:
                     self._seen(name)
+                else:
+                    self._has_unnamed = True
                 self._troubles.say((self._place, name), [_undecodable(self.watched, name, reason)])
+            case Delete(name, True):
+                self._swept.add(name)
             case Delete(name, _):
                 self._delete(name, now)
             case Synced():
-                self.is_synced = True
-                for name in self._unseen:
-                    self._delete(name, now)
-                self._unseen = set()
+                self._listed(now)
             case Degraded() | Missing() | Gone():
-                self.trouble = event
-                self.missing_since = None if isinstance(event, Degraded) else now
-                self._troubles.say(self._place, [kind_problem(self.watched, event)])
+                self._failed(event, now)
             case Restored():
                 self._well()
+
+    def _listed(self, now: float) -> None:
+        """A list is complete: what it is without is gone, or held."""
+        self.is_synced = True
+        if not self._has_unnamed:
+            missing = {*self._unseen, *self._swept, *self.held.names}
+            for name in self._gone(missing, now):
+                self._delete(name, now)
+            self._unseen, self._swept = set(), set()
+        self._has_unnamed = self._is_look = self._is_doubtful = False
+        self.look_at = self.held.next_look(now)
+        self._tell_held()
+
+    def _gone(self, missing: Collection[ObjectName], now: float) -> Collection[ObjectName]:
+        if self.watched.is_never_held:
+            return missing
+        new = self.held.new(missing)
+        is_mass_ = bool(new) and (self._is_doubtful or self.is_mass(new))
+        return self.held.judge(missing, len(self._names), now, is_mass=is_mass_, is_look=self._is_look)
+
+    def _are_many(self, new: Collection[ObjectName]) -> bool:
+        return is_mass(len(new), len(self._names) - len(self.held))
+
+    def _failed(self, event: Degraded | Missing | Gone, now: float) -> None:
+        self.trouble = event
+        self.missing_since = None if isinstance(event, Degraded) else now
+        self._is_look = False
+        # A kind that is served again was perhaps made anew, and its objects not yet.
+        self._is_doubtful |= not isinstance(event, Degraded)
+        self._troubles.say(self._place, [kind_problem(self.watched, event)])
+
+    def _tell_held(self) -> None:
+        self._troubles.say((self._place, "held"), [held_problem(self.watched, self.held)] if self.held else ())
 
     def _well(self) -> None:
         self.trouble = self.missing_since = None
@@ -231,11 +282,20 @@ class View:
     def _seen(self, name: ObjectName) -> None:
         self._names.add(name)
         self._unseen.discard(name)
+        self._swept.discard(name)
+        self._hold_no_more(name)
 
     def _delete(self, name: ObjectName, now: float) -> None:
         self._names.discard(name)
+        self._hold_no_more(name)
         self._troubles.say((self._place, name), ())
         self.holder.delete(name, now)
+
+    def _hold_no_more(self, name: ObjectName) -> None:
+        if name in self.held:
+            self.held.forget(name)
+            if not self.held:
+                self._tell_held()
 
 
 def _undecodable(watched: WatchedKind, name: ObjectName | None, reason: str) -> Problem:
@@ -249,6 +309,9 @@ class Views:
     def __init__(self, views: tuple[View, ...], definitions: Definitions) -> None:
         self.all = views
         self._definitions = definitions
+        self._of_definitions = tuple(view for view in views if view.watched.wanted == CRD)
+        for view in self._of_definitions:
+            view.is_mass = self._are_many_definitions
 
     @property
     def is_any_well(self) -> bool:
@@ -266,8 +329,10 @@ class Views:
         """
         if not self._are_definitions_current():
             return
+        held = {name.name for view in self._of_definitions for name in view.held.names}
         for view in self.all:
-            if isinstance(view.trouble, Gone | Missing) and self._definitions.is_removed(view.watched):
+            missing = held if view.watched.is_never_held else ()
+            if isinstance(view.trouble, Gone | Missing) and self._definitions.is_removed(view.watched, missing):
                 view.drop(now)
 
     def _is_dispensable(self, view: View, now: float) -> bool:
@@ -280,4 +345,11 @@ class Views:
         return is_undefined or now - view.missing_since >= MISSING_SECONDS
 
     def _are_definitions_current(self) -> bool:
-        return all(view.is_synced and view.trouble is None for view in self.all if view.watched.wanted == CRD)
+        return all(view.is_synced and view.trouble is None for view in self._of_definitions)
+
+    def _are_many_definitions(self, missing: Collection[ObjectName]) -> bool:
+        """Whether they define at least half of the kinds that have objects, and more than one."""
+        names = {name.name for name in missing}
+        used = {view.watched.name: definitions_of(view.watched) for view in self.all if view.watched.is_custom and view}
+        hit = sum(not names.isdisjoint(definitions) for definitions in used.values())
+        return hit > 1 and 2 * hit >= len(used)

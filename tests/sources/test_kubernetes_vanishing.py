@@ -1,0 +1,177 @@
+"""What vanishes in masses stays until another list confirms it; single objects, certificates and consent go at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from tests.sources.cluster import GATEWAY, KINDS, Cluster, refusal
+from tests.sources.following import Following, following
+from trilithon.resources.meta import Key
+from trilithon.sources import kubernetes_guard
+from trilithon.sources.kubernetes_guard import MANY
+
+ROUTE = {"parentRefs": [{"name": "gw", "namespace": "infra"}]}
+NAMES = tuple(f"r{number}" for number in range(MANY))
+ROUTES = tuple(("httproutes", "shop", name) for name in NAMES)
+PATHS = {f"shop/{name}" for name in NAMES}
+GATEWAY_KEY = Key("Gateway", "infra", "gw")
+DEFINITIONS = tuple(
+    ("customresourcedefinitions", "", f"{plural}.{group}") for plural, (group, *_) in KINDS.items() if group == GATEWAY
+)
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_guard, "LOOK_SECONDS", 0.3)
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[Cluster]:
+    async with Cluster().serving() as serving:
+        for plural, _, name in DEFINITIONS:
+            await serving.put(plural, name, spec={})
+        await serving.put("namespaces", "shop")
+        await serving.put("gatewayclasses", "trilithon", spec={"controllerName": "trilithon.dev/gateway-controller"})
+        listener = {"name": "l", "port": 80, "protocol": "HTTP"}
+        await serving.put("gateways", "gw", "infra", spec={"gatewayClassName": "trilithon", "listeners": [listener]})
+        for plural, namespace, name in ROUTES:
+            await serving.put(plural, name, namespace, spec=ROUTE)
+        yield serving
+
+
+def listed(cluster: Cluster, plural: str) -> int:
+    """How often a kind was listed so far."""
+    return sum(
+        request.path.endswith(f"/{plural}") and "sendInitialEvents" in request.query for request in cluster.requests
+    )
+
+
+async def held(followed: Following, words: str) -> None:
+    await followed.until(lambda: f"{words} vanished at once" in followed.problems())
+
+
+async def test_a_mass_that_vanishes_is_held_told_and_looked_for(cluster: Cluster) -> None:
+    async with following(cluster.address) as followed:
+        await followed.first()
+        stored, lists = dict(followed.stored), listed(cluster, "httproutes")
+        await cluster.vanish(*ROUTES)
+        await held(followed, f"{MANY} of {MANY}")
+        assert [trouble for trouble in followed.troubles if "vanished at once" in trouble], "the log says so, too"
+        await followed.until(lambda: listed(cluster, "httproutes") > lists + 2)
+        assert (followed.names("HTTPRoute"), followed.stored) == (PATHS, stored)
+        assert sum("vanished at once" in trouble for trouble in followed.troubles) == 1, "once"
+
+
+async def test_what_comes_back_is_simply_there_again(cluster: Cluster) -> None:
+    async with following(cluster.address) as followed:
+        await followed.first()
+        await cluster.vanish(*ROUTES)
+        await held(followed, f"{MANY} of {MANY}")
+        for _, namespace, name in ROUTES[:5]:
+            await cluster.put("httproutes", name, namespace, spec={**ROUTE, "hostnames": ["new.test"]})
+        await held(followed, f"{MANY - 5} of {MANY}")
+        changed = {key.name for key, row in followed.rows.items() if key.kind == "HTTPRoute" and row.spec.hostnames}
+        assert (followed.names("HTTPRoute"), changed) == (PATHS, set(NAMES[:5]))
+        await cluster.delete("httproutes", "r0", "shop")
+        await followed.until(lambda: followed.names("HTTPRoute") == PATHS - {"shop/r0"})
+        for _, namespace, name in ROUTES[5:]:
+            await cluster.put("httproutes", name, namespace, spec=ROUTE)
+        await followed.until(lambda: "vanished" not in followed.problems())
+        assert followed.names("HTTPRoute") == PATHS - {"shop/r0"}
+
+
+async def test_a_mass_goes_when_another_list_confirms_it_after_the_time(cluster: Cluster) -> None:
+    async with following(cluster.address, hold_seconds=2.0) as followed:
+        await followed.first()
+        await cluster.vanish(*ROUTES)
+        await held(followed, f"{MANY} of {MANY}")
+        lists = listed(cluster, "httproutes")
+        await followed.until(lambda: not followed.names("HTTPRoute"))
+        assert listed(cluster, "httproutes") > lists
+        assert {key.kind for key in followed.stored} == {"Gateway", "GatewayClass"}
+        await followed.until(lambda: "vanished" not in followed.problems())
+
+
+async def test_nothing_goes_when_the_time_is_over_and_no_list_is_to_be_had(cluster: Cluster) -> None:
+    async with following(cluster.address, hold_seconds=1.5) as followed:
+        await followed.first()
+        await cluster.vanish(*ROUTES)
+        await held(followed, f"{MANY} of {MANY}")
+        began = asyncio.get_running_loop().time()
+        await cluster.change(lambda: cluster.moods.append(lambda _request: refused()))
+        await cluster.cut()
+        await followed.until(lambda: asyncio.get_running_loop().time() > began + 3)
+        assert followed.names("HTTPRoute") == PATHS
+        await cluster.change(cluster.moods.clear)
+        await followed.until(lambda: not followed.names("HTTPRoute"))
+
+
+def refused() -> web.StreamResponse:
+    return refusal(503, "Away")
+
+
+@pytest.mark.parametrize("hold_seconds", [300.0, 0.0])
+async def test_few_that_vanish_go_at_once_and_so_does_a_mass_where_nothing_is_held(
+    cluster: Cluster, hold_seconds: float
+) -> None:
+    gone = ROUTES if hold_seconds == 0 else ROUTES[: MANY - 1]
+    async with following(cluster.address, hold_seconds=hold_seconds) as followed:
+        await followed.first()
+        await cluster.vanish(*gone)
+        await followed.until(lambda: len(followed.names("HTTPRoute")) == MANY - len(gone))
+        assert "vanished" not in followed.problems()
+
+
+async def test_what_events_say_goes_at_once_however_much(cluster: Cluster) -> None:
+    async with following(cluster.address) as followed:
+        await followed.first()
+        for plural, namespace, name in ROUTES:
+            await cluster.delete(plural, name, namespace)
+        await followed.until(lambda: not followed.names("HTTPRoute"))
+
+
+async def test_consent_goes_at_once_however_much(cluster: Cluster) -> None:
+    who = {"group": GATEWAY, "kind": "HTTPRoute", "namespace": "x"}
+    grants = tuple(("referencegrants", "shop", name) for name in NAMES)
+    for plural, namespace, name in grants:
+        await cluster.put(plural, name, namespace, spec={"from": [who], "to": [{"group": "", "kind": "Service"}]})
+    async with following(cluster.address) as followed:
+        await followed.first()
+        assert followed.names("ReferenceGrant") == PATHS
+        await cluster.vanish(*grants, *ROUTES)
+        await followed.until(lambda: not followed.names("ReferenceGrant"))
+        await held(followed, f"{MANY} of {MANY}")
+
+
+async def test_definitions_that_vanish_together_take_only_consent_with_them(cluster: Cluster) -> None:
+    who = {"group": GATEWAY, "kind": "HTTPRoute", "namespace": "x"}
+    to = {"group": "", "kind": "Service"}
+    await cluster.put("referencegrants", "grant", "shop", spec={"from": [who], "to": [to]})
+    async with following(cluster.address, hold_seconds=4.0) as followed:
+        await followed.first()
+        await cluster.change(
+            lambda: [cluster.kinds.pop(plural) for plural, kind in KINDS.items() if kind[0] == GATEWAY]
+        )
+        await cluster.vanish(*DEFINITIONS)
+        await held(followed, f"{len(DEFINITIONS)} of {len(DEFINITIONS)}")
+        await followed.until(lambda: not followed.names("ReferenceGrant"))
+        assert (followed.names("HTTPRoute"), len(followed.versions)) == (PATHS, len(DEFINITIONS))
+        assert GATEWAY_KEY in followed.rows
+        await followed.until(lambda: not followed.names("HTTPRoute") and GATEWAY_KEY not in followed.rows)
+        assert followed.versions == {}
+        await followed.until(lambda: "vanished" not in followed.problems())
+
+
+async def test_kinds_that_are_defined_anew_get_time_for_their_objects(cluster: Cluster) -> None:
+    async with following(cluster.address) as followed:
+        await followed.first()
+        await cluster.change(lambda: cluster.kinds.pop("gateways"))
+        await followed.until(lambda: "does not serve Gateway.gateway" in followed.problems())
+        await cluster.vanish(("gateways", "infra", "gw"))
+        await cluster.change(lambda: cluster.kinds.update(gateways=KINDS["gateways"]))
+        await held(followed, "1 of 1")
+        assert GATEWAY_KEY in followed.rows
