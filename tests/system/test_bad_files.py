@@ -247,10 +247,10 @@ async def test_an_emptied_folder_is_held_and_then_let_go(folder: Folder, runtime
             async with SteadyLoad(port) as load:
                 folder.remove("all.yaml")
                 await program.event("problem", code="FolderEmptied")
-                await load.answered(20)
                 after = len(program.events)
                 folder.write("all.yaml", text)
                 await program.event("healed", after=after, code="FolderEmptied")
+                await load.answered(20)
             assert not load.bad
             assert not [each for each in program.events if each.get("removed")]
             # Gone for good: a second look confirms it.
@@ -258,7 +258,7 @@ async def test_an_emptied_folder_is_held_and_then_let_go(folder: Folder, runtime
             folder.remove("all.yaml")
             await program.event("problem", after=after, code="FolderEmptied")
             assert await status_of(port) == 200
-            await serves(port, status=0, seconds=10)
+            await serves(port, status=0)
             folder.write("all.yaml", text)
             await serves(port)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -28,7 +27,8 @@ from tests.system.manifests import (
 )
 from tests.system.program import HURRIED, Program, serving
 
-pytestmark = pytest.mark.system
+# Hundreds of changes take a busy machine minutes.
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 RATE = 200.0
 
 
@@ -53,18 +53,15 @@ async def test_200_changes_each_to_a_new_backend_fail_no_request(folder: Folder,
         folder.write("gateway.yaml", gateway(listener(port)))
         folder.write("web.yaml", route("web", rule(to("b0"))), backend("b0", ports[0]))
         async with serving(folder, runtime) as program, both_loads(port) as loads:
-            times = []
             for number in range(1, 201):
                 documents = route("web", rule(to(f"b{number}"))), backend(f"b{number}", ports[number % 2])
-                change = await program.served(
+                await program.served(
                     partial(folder.write, "web.yaml", *documents),
                     "HTTPRoute demo/web",
                     f"Backend demo/b{number}",
                 )
-                times.append(change["served_ms"])
                 # Acknowledged means served: the very next request goes to the new backend.
                 assert (await fetch(port)).backend == "ab"[number % 2]
-            assert sorted(times)[len(times) // 2] < 250
             assert all(load.good > 100 for load in loads)
 
 
@@ -98,19 +95,16 @@ async def test_a_request_in_flight_outlives_its_route_and_its_cluster(folder: Fo
         folder.write("gateway.yaml", gateway(listener(port)))
         folder.write("web.yaml", route("web", rule(to("a"))), backend("a", servers["a"].port))
         async with serving(folder, runtime, command=HURRIED) as program:
-            started = time.monotonic()
-            flying = [
-                asyncio.create_task(fetch(port, "/?delay=3s")),
-                asyncio.create_task(fetch_h2(port, "/?delay=3s")),
-            ]
-            await until(lambda: servers["a"].seen["/"] == len(flying))
+            flying = [asyncio.create_task(ask(port, "/held", seconds=90)) for ask in (fetch, fetch_h2)]
+            await servers["a"].holds(len(flying))
             await program.served(
                 lambda: folder.write("web.yaml", route("web", rule(to("b"))), backend("b", servers["b"].port)),
                 "HTTPRoute demo/web",
             )
             assert (await fetch(port)).backend == "b"
             await until(lambda: _clusters(program, 1), why="the old cluster never left")
-            assert time.monotonic() - started < 2.5, "the cluster left too late for this to mean anything"
+            assert not any(each.done() for each in flying)
+            servers["a"].let_go()
             answers = await asyncio.gather(*flying)
             assert [(answer.status, answer.backend) for answer in answers] == [(200, "a")] * 2
 
