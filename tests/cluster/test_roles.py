@@ -59,10 +59,11 @@ PARTS: dict[str, tuple[Object, frozenset[str], frozenset[str]]] = {
         manifest(
             "Backend",
             "trilithon.dev/v1alpha1",
-            spec={"endpoints": [{"hostname": {"hostname": "a.test", "port": 80}}]},
+            spec={"endpoints": [{"ip": {"address": "10.0.0.1", "port": 80}}]},
         ),
-        frozenset({ADMIN, DEVELOPER}),
-        frozenset(),
+        # An address reaches pods of every namespace, without a grant of theirs.
+        frozenset({OPERATOR}),
+        frozenset({OPERATOR}),
     ),
 }
 
