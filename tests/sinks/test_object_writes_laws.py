@@ -105,6 +105,9 @@ class Writing(RuleBasedStateMachine):
         self.wanted: dict[Key, str | None] = {}
         self.written_at: dict[str, float] = {}
         self.uids = 0
+        for key in KEYS:
+            self.create(key, "x")
+            self.translate(key, "good")
 
     def want(self, key: Key) -> None:
         """What is wanted follows the generation, as a translation does."""
@@ -124,7 +127,11 @@ class Writing(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS), theirs=st.sampled_from(["x", "y"]))
     def replace(self, key: Key, theirs: str) -> None:
+        """As ``kubectl replace --force`` does; what is under way arrives in between."""
         self.delete(key)
+        for at, sent in enumerate(each for each in self.jobs if not each.has_arrived):
+            if sent.job.key == key:
+                self.arrive(at)
         self.create(key, theirs)
 
     @rule(key=st.sampled_from(KEYS))
