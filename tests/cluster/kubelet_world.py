@@ -46,12 +46,12 @@ class World:
         """Whether a pod is ready."""
         return conditions(self.pod(name)).get("Ready") == "True"
 
-    def wait_ready(self, name: str, seconds: float = 20.0) -> Object:
+    def wait_ready(self, name: str, seconds: float = 30.0) -> Object:
         """Wait until a pod is ready."""
         self.cluster.wait_for(f"pod {name} to be ready", lambda: self.is_ready(name), seconds)
         return self.pod(name)
 
-    def wait_gone(self, name: str, seconds: float = 20.0) -> None:
+    def wait_gone(self, name: str, seconds: float = 30.0) -> None:
         """Wait until there is no such pod."""
         self.cluster.wait_for(f"pod {name} to go", lambda: self.cluster.find(self.path(name)) is None, seconds)
 
@@ -68,7 +68,7 @@ class World:
         """What a script prints that runs in a pod."""
         return self.kubectl("exec", name, "--", "sh", "-c", script, check=check).stdout
 
-    def until(self, name: str, script: str, expected: str, seconds: float = 5.0) -> None:
+    def until(self, name: str, script: str, expected: str, seconds: float = 30.0) -> None:
         """Wait until a script in a pod prints what is expected."""
         self.cluster.wait_for(
             f"{expected!r} in {name}", lambda: self.inside(name, script, check=False).strip() == expected, seconds

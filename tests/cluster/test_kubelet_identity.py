@@ -44,7 +44,7 @@ def test_a_restricted_container_runs_this_repositorys_programs(world: World) -> 
     environment = [{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}]
     world.apply(pod("one", container(script, securityContext=RESTRICTED, env=environment)))
     world.wait_ready("one")
-    world.cluster.wait_for("the version", lambda: world.logs("one").strip().replace(".", "").isalnum(), 10)
+    world.cluster.wait_for("the version", lambda: world.logs("one").strip().replace(".", "").isalnum())
 
 
 def test_a_program_is_found_wherever_it_is(world: World, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_program_is_found_wherever_it_is(world: World, tmp_path: Path) -> None
     program.chmod(0o755)
     world.apply(pod("one", {**container(securityContext=RESTRICTED), "command": [str(program)]}))
     world.wait_ready("one")
-    world.cluster.wait_for("its output", lambda: len(world.logs("one").splitlines()) == 2, 10)
+    world.cluster.wait_for("its output", lambda: len(world.logs("one").splitlines()) == 2)
     assert world.logs("one").splitlines() == ["found", tmp_path.parts[2]]
 
 
@@ -81,7 +81,7 @@ except OSError as error:
     volumes = [{"name": "tmp", "emptyDir": {}}]
     world.apply(pod("one", done, securityContext={"sysctls": sysctls}, volumes=volumes))
     world.wait_ready("one")
-    world.cluster.wait_for(outcome, lambda: world.logs("one").strip() == outcome, 10)
+    world.cluster.wait_for(outcome, lambda: world.logs("one").strip() == outcome)
 
 
 def test_root_must_not_run_where_it_is_forbidden(world: World) -> None:
@@ -134,6 +134,7 @@ def test_a_container_knows_where_and_who_it_is(world: World) -> None:
     limits = {"limits": {"memory": "64Mi"}}
     world.apply(pod("one", container(script, env=environment, envFrom=whole, resources=limits)))
     address = world.wait_ready("one")["status"]["podIP"]
+    world.cluster.wait_for("its output", lambda: len(world.logs("one").splitlines()) == 2)
     assert world.logs("one").splitlines() == ["one", f"one {address} 64 one-3-$(NONE)-$(NAME) 12"]
     resolver = world.inside("one", "cat /etc/resolv.conf").splitlines()
     assert f"nameserver {DNS_ADDRESS}" in resolver

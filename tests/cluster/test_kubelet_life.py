@@ -80,7 +80,7 @@ def test_a_job_completes(world: World) -> None:
         "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container("echo done")]}}},
     }
     world.apply(job)
-    world.kubectl("wait", "--for=condition=Complete", "job/job", "--timeout=20s")
+    world.kubectl("wait", "--for=condition=Complete", "job/job", "--timeout=55s")
     assert world.kubectl("logs", "job/job").stdout == "done\n"
 
 
@@ -99,13 +99,17 @@ def test_containers_start_in_their_order(world: World) -> None:
     volumes = [{"name": "order", "emptyDir": {}}]
     world.apply(pod("one", step("main", FOREVER), initContainers=inits, volumes=volumes))
     world.wait_ready("one")
+    # Ready means started.
+    world.cluster.wait_for("the last one", lambda: "main" in world.inside("one", "cat /order/file"))
     assert world.inside("one", "cat /order/file").split() == ["first", "second", "third", "main"]
 
 
 def test_sidecars_end_after_the_rest(world: World) -> None:
     """And the pod is over when the rest is."""
-    sidecar = container("trap 'echo bye; exit 0' TERM; while :; do sleep 0.1; done", "side", restartPolicy="Always")
-    world.apply(pod("one", container("sleep 0.5"), grace=5, restartPolicy="Never", initContainers=[sidecar]))
+    script = "trap 'echo bye; exit 0' TERM; touch /up; while :; do sleep 0.1; done"
+    probe = {"exec": {"command": ["test", "-e", "/up"]}, "periodSeconds": 1, "failureThreshold": 60}
+    sidecar = container(script, "side", restartPolicy="Always", startupProbe=probe)
+    world.apply(pod("one", container("sleep 0.5"), grace=20, restartPolicy="Never", initContainers=[sidecar]))
     world.cluster.wait_for("the end", lambda: world.phase("one") == "Succeeded")
     assert world.logs("one", "-c", "side") == "bye\n"
 
@@ -119,16 +123,16 @@ def test_sidecars_end_after_the_rest(world: World) -> None:
 )
 def test_a_pod_is_ready_while_its_probe_says_so(world: World, action: Object) -> None:
     """It becomes ready, and unready again."""
-    probe: Object = {"readinessProbe": {**action, "periodSeconds": 1, "failureThreshold": 1}}
+    probe: Object = {"readinessProbe": {**action, "periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 10}}
     ports = [{"name": "web", "containerPort": 8080}]
     world.apply(pod("one", container("exec python3 -m http.server 8080", ports=ports, **probe)))
     world.cluster.wait_for("the pod to run", lambda: world.container("one").get("started"))
     time.sleep(0.5)
     assert not world.is_ready("one")
     world.inside("one", "touch /ready")
-    world.wait_ready("one", 5)
+    world.wait_ready("one")
     world.inside("one", "rm /ready")
-    world.cluster.wait_for("the pod to be unready", lambda: not world.is_ready("one"), 5)
+    world.cluster.wait_for("the pod to be unready", lambda: not world.is_ready("one"))
     assert restarts(world, "one") == 0
 
 
@@ -142,7 +146,7 @@ def test_a_pod_is_asked_over_grpc(world: World, service: str, is_ready: bool) ->
     world.apply(pod("one", serving))
     world.cluster.wait_for("the pod to start", lambda: world.container("one").get("started"))
     if is_ready:
-        world.wait_ready("one", 5)
+        world.wait_ready("one")
     else:
         time.sleep(1.5)
         assert not world.is_ready("one")
@@ -150,40 +154,50 @@ def test_a_pod_is_asked_over_grpc(world: World, service: str, is_ready: bool) ->
 
 def test_a_container_that_is_not_alive_is_replaced(world: World) -> None:
     """And one that is, is not."""
-    probe = {"exec": {"command": ["test", "-e", "/alive"]}, "periodSeconds": 1, "failureThreshold": 1}
-    world.apply(pod("one", container(f"touch /alive; {FOREVER}", livenessProbe=probe)))
+    said = {"exec": {"command": ["test", "-e", "/alive"]}}
+    probe = {**said, "periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 10}
+    # It is asked as soon as it runs, which is before it has a file.
+    first = {**said, "periodSeconds": 1, "failureThreshold": 60, "timeoutSeconds": 10}
+    world.apply(pod("one", container(f"touch /alive; {FOREVER}", livenessProbe=probe, startupProbe=first)))
     world.wait_ready("one")
     time.sleep(2.5)
     assert restarts(world, "one") == 0
     world.inside("one", "rm /alive")
     # Its files are new, so it is well again.
-    world.cluster.wait_for("a restart", lambda: restarts(world, "one") == 1 and world.is_ready("one"))
+    world.cluster.wait_for("a restart", lambda: restarts(world, "one") >= 1 and world.is_ready("one"))
 
 
 def test_a_container_that_never_starts_is_replaced(world: World) -> None:
     """After as many periods as its startup probe allows; until it starts, nothing else is asked."""
     probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 2}
     world.apply(pod("one", container(startupProbe=probe)))
-    world.cluster.wait_for("a restart", lambda: restarts(world, "one") >= 1, 10)
+    world.cluster.wait_for("a restart", lambda: restarts(world, "one") >= 1)
     assert not world.is_ready("one")
 
 
 def test_a_pod_ends_in_good_order(world: World) -> None:
     """The hook first, then SIGTERM; the pod goes when the container has ended, and its log was there to the last."""
-    script = "trap '[ -e /hooked ] && echo hooked and terminated; exit 0' TERM; while :; do sleep 0.05; done"
+    ended = "[ -e /hooked ] && echo hooked and terminated; exit 0"
+    script = f"trap '{ended}' TERM; echo up; while :; do sleep 0.05; done"
     hook = {"preStop": {"exec": {"command": ["sh", "-c", "touch /hooked; sleep 1"]}}}
-    world.apply(pod("one", container(script, lifecycle=hook), grace=10))
+    world.apply(pod("one", container(script, lifecycle=hook), grace=60))
     world.wait_ready("one")
-    following = world.cluster.spawn(
-        "follow-logs", ["kubectl", "--namespace", world.namespace, "logs", "--follow", "one"]
-    )
-    began = time.monotonic()
-    world.cluster.api.delete(world.path("one"))
-    world.wait_gone("one")
-    assert 1.0 <= time.monotonic() - began <= 4.0
-    world.cluster.wait_for("the follower to end", lambda: not following.alive, 5)
-    assert "hooked and terminated" in world.cluster.processes.log("follow-logs").read_text()
-    world.cluster.processes.forget("follow-logs")
+    follower = f"follow-{world.namespace}"
+    following = world.cluster.spawn(follower, ["kubectl", "--namespace", world.namespace, "logs", "--follow", "one"])
+    log = world.cluster.processes.log(follower)
+    try:
+        # From then on the container does something when it is told to end.
+        world.cluster.wait_for("the follower to follow", lambda: "up" in log.read_text())
+        began = time.monotonic()
+        world.cluster.api.delete(world.path("one"))
+        world.wait_gone("one")
+        # The hook's second, and not the minute that it has.
+        assert 1.0 <= time.monotonic() - began < 40.0
+        world.cluster.wait_for("the follower to end", lambda: not following.alive)
+        assert "hooked and terminated" in log.read_text()
+    finally:
+        world.cluster.processes.forget(follower)
+        log.unlink()
 
 
 def test_a_pod_that_does_not_end_is_killed(world: World) -> None:
@@ -193,17 +207,18 @@ def test_a_pod_that_does_not_end_is_killed(world: World) -> None:
     began = time.monotonic()
     world.cluster.api.delete(world.path("one"))
     world.wait_gone("one")
-    assert 1.0 <= time.monotonic() - began <= 4.0
+    # Not the half minute that is usual.
+    assert 1.0 <= time.monotonic() - began < 20.0
 
 
 def test_a_pod_can_be_deleted_at_once(world: World) -> None:
     """Without grace, whatever it does."""
-    world.apply(pod("one", container("trap '' TERM; while :; do sleep 0.1; done"), grace=30))
+    world.apply(pod("one", container("trap '' TERM; while :; do sleep 0.1; done"), grace=60))
     world.wait_ready("one")
     began = time.monotonic()
     world.cluster.api.delete(world.path("one"), grace=0)
     world.wait_gone("one")
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 20.0
 
 
 @pytest.mark.parametrize(
@@ -217,14 +232,14 @@ def test_a_pod_can_be_deleted_at_once(world: World) -> None:
     ],
 )
 def test_a_pod_ends_whatever_it_does(world: World, fields: dict[str, Any]) -> None:
-    """In every state of its life."""
-    made = pod("one", grace=30)
+    """In every state of its life, and not only when its time is over."""
+    made = pod("one", grace=60)
     made["spec"] |= fields
     world.apply(made)
     world.cluster.wait_for("the pod to be bound", lambda: world.pod("one")["spec"].get("nodeName"))
     time.sleep(0.5)
     world.cluster.api.delete(world.path("one"))
-    world.wait_gone("one", 5)
+    world.wait_gone("one", 40)
 
 
 def test_nothing_of_a_pod_stays(world: World) -> None:
@@ -237,12 +252,13 @@ def test_nothing_of_a_pod_stays(world: World) -> None:
     world.cluster.wait_for("what is left running", lambda: is_running(marked))
     folder = world.cluster.layout.pods / uid
     assert folder.exists()
-    before = pod_namespaces(world.cluster.layout)
+    network = f"{world.cluster.layout.pod_prefix}{uid[:8]}{uid[-4:]}"
+    assert network in pod_namespaces(world.cluster.layout)
     world.cluster.api.delete(world.path("one"))
     world.wait_gone("one")
-    world.cluster.wait_for("its files to go", lambda: not folder.exists(), 5)
+    world.cluster.wait_for("its files to go", lambda: not folder.exists())
+    world.cluster.wait_for("its network to go", lambda: network not in pod_namespaces(world.cluster.layout))
     assert not is_running(marked)
-    assert len(before - pod_namespaces(world.cluster.layout)) == 1
 
 
 def test_a_pod_that_asks_for_too_much_waits(world: World) -> None:
@@ -253,6 +269,7 @@ def test_a_pod_that_asks_for_too_much_waits(world: World) -> None:
     assert world.phase("one") == "Pending"
 
 
+@pytest.mark.timeout(300)
 def test_a_deployment_is_rolled_out_and_its_namespace_goes(world: World) -> None:
     """New pods replace the old ones; deleting the namespace ends them all."""
     probe: Object = {"readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}}
@@ -271,12 +288,12 @@ def test_a_deployment_is_rolled_out_and_its_namespace_goes(world: World) -> None
         "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": template},
     }
     world.apply(deployment)
-    world.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    world.kubectl("rollout", "status", "deployment/web", "--timeout=55s")
     world.kubectl("set", "env", "deployment/web", "A=B")
-    world.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    world.kubectl("rollout", "status", "deployment/web", "--timeout=55s")
     world.cluster.api.delete(f"/api/v1/namespaces/{world.namespace}")
     gone = f"/api/v1/namespaces/{world.namespace}"
-    world.cluster.wait_for("the namespace to go", lambda: world.cluster.find(gone) is None, 30)
+    world.cluster.wait_for("the namespace to go", lambda: world.cluster.find(gone) is None, 90)
 
 
 def is_running(name: str) -> bool:

@@ -9,6 +9,8 @@ import pytest
 from testcluster import Cluster
 from tests.cluster.kubelet_world import FOREVER, World, config_map, container, mounted, pod
 
+pytestmark = pytest.mark.timeout(300)
+
 API = "kube-apiserver"
 
 
@@ -20,6 +22,8 @@ def world(cluster: Cluster, namespace: str) -> Iterator[World]:
     if not cluster.processes[API].alive:
         cluster.start(API)
     cluster.wait_ready()
+    # Whoever comes after finds a cluster whose parts have all recovered.
+    cluster.settle()
 
 
 def test_a_container_is_started_again_without_an_api_server(world: World) -> None:
@@ -33,10 +37,10 @@ def test_a_container_is_started_again_without_an_api_server(world: World) -> Non
     cluster.kill(API)
     (cluster.layout.pods / before["metadata"]["uid"] / "volumes" / "memory" / "end").touch()
     second = cluster.layout.pods / before["metadata"]["uid"] / "containers" / "main" / "1" / "log"
-    cluster.wait_for("the second run", second.exists, 10)
+    cluster.wait_for("the second run", second.exists)
     cluster.start(API)
     cluster.wait_ready()
-    cluster.wait_for("the news", lambda: world.container("one")["restartCount"] == 1 and world.is_ready("one"), 15)
+    cluster.wait_for("the news", lambda: world.container("one")["restartCount"] == 1 and world.is_ready("one"), 60)
     assert world.pod("one")["status"]["podIP"] == before["status"]["podIP"]
 
 
@@ -56,5 +60,5 @@ def test_changes_are_seen_after_an_outage(world: World, is_killed: bool) -> None
         cluster.resume(API)
         cluster.wait_ready()
     world.apply(config_map("object", key="2"), pod("two"))
-    world.until("one", "cat /conf/key", "2", 10)
-    world.wait_ready("two", 10)
+    world.until("one", "cat /conf/key", "2", 40)
+    world.wait_ready("two", 40)

@@ -34,11 +34,11 @@ def test_pods_run_again_under_the_next_kubelet(world: World, is_killed: bool) ->
         cluster.kill("kubelet")
     else:
         cluster.processes.end("kubelet")
-    cluster.wait_for("all containers to end", lambda: not containers(cluster.layout.pods), 10)
+    cluster.wait_for("all containers to end", lambda: not containers(cluster.layout.pods))
     # Deleted while nobody looks.
     cluster.api.delete(world.path("host"))
     cluster.start("kubelet")
-    cluster.wait_for("the pod to run again", lambda: world.container("one")["restartCount"] == 1, 20)
+    cluster.wait_for("the pod to run again", lambda: world.container("one")["restartCount"] == 1, 40)
     world.wait_ready("one")
     world.wait_gone("host")
     assert world.inside("one", "echo here") == "here\n"
