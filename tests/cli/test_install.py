@@ -74,6 +74,7 @@ def test_a_file_without_values_changes_nothing(tmp_path: Path, text: str) -> Non
             ":3: resources.limits.cpus: there is no such value (did you mean cpu?)",
         ),
         ("labels:\n  a: 1", ":2: labels[a]: expected a text, got the number 1 (put it in quotes)"),
+        ("holdVanishedSeconds: -1", ":1: holdVanishedSeconds: "),
         ("watchNamespaces: [a, B]", ':1: watchNamespaces[1]: "B" is not a name of at most'),
         (
             "namespaceSelector:\n  matchExpressions: [{key: a, operator: Is}]",

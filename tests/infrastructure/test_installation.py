@@ -11,6 +11,7 @@ from trilithon.infrastructure.installation import Values, installation_manifests
 from trilithon.resources.decode import decode
 from trilithon.resources.kinds import KINDS
 from trilithon.resources.meta import GATEWAY_GROUP, TRILITHON_GROUP, LabelSelector
+from trilithon.sources.kubernetes_guard import HOLD_SECONDS
 
 # Kinds that are read from a cluster, each of which needs to be listed and watched.
 READ = {(kind.group, kind.name) for kind in KINDS}
@@ -200,6 +201,12 @@ def test_namespaces_are_selected_as_everywhere_in_kubernetes() -> None:
     arguments = container(namespace_selector=selector)["args"]
     assert arguments[-2:] == ["--namespace-selector", "a.b/c=,edge=yes,team in (a,b),env notin (test),open,!shut"]
     assert "--namespace-selector" not in container()["args"]
+
+
+def test_how_long_the_vanished_is_held_is_said_where_it_is_chosen() -> None:
+    assert container(hold_vanished_seconds=0)["args"][-2:] == ["--hold-vanished", "0"]
+    assert "--hold-vanished" not in container()["args"]
+    assert Values().hold_vanished_seconds == HOLD_SECONDS
 
 
 @pytest.mark.parametrize(("chosen", "is_there"), [({}, True), ({"class_name": ""}, False)])

@@ -50,6 +50,7 @@ from trilithon.sinks.runtime_directory import RuntimeDirectory, RuntimeDirectory
 from trilithon.sinks.status_writer import StatusWriter
 from trilithon.sinks.xds_security import Security, names_of
 from trilithon.sources.kubernetes import KubernetesSource
+from trilithon.sources.kubernetes_guard import HOLD_SECONDS
 from trilithon.sources.kubernetes_kinds import Scope
 
 
@@ -68,6 +69,7 @@ class ClusterOptions(Struct, frozen=True, kw_only=True):
     image_pull_secrets: tuple[str, ...] = ()
     address_family: str = "IPv4"
     backend_hostnames: bool = False
+    hold_seconds: float = HOLD_SECONDS
     xds: tuple[str, int]
     health: tuple[str, int] | None = None
 
@@ -160,7 +162,7 @@ class ClusterServing:
             namespace_selector=options.namespace_selector,
             own_namespace=options.own_namespace,
         )
-        self._cluster = KubernetesSource(transport, scope, stored, self._trouble)
+        self._cluster = KubernetesSource(transport, scope, stored, self._trouble, options.hold_seconds)
         source = WatchedCluster(self._cluster, self._feed)
         if options.has_processes:
             self._controller = await self._with_processes(stack, source, settings)

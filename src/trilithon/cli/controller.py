@@ -117,6 +117,15 @@ CONTROLLER = Written("controller name (a domain and a path, such as example.com/
     multiple=True,
     help="Secret with which pods of Gateways get their image, in each Gateway's namespace; may be repeated.",
 )
+@click.option(
+    "--hold-vanished",
+    "hold_seconds",
+    type=click.IntRange(0, 86400),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="Serve on for so long what vanishes from the API server in masses, and until it is confirmed (0: not at all).",
+)
 @click.option("--health", type=HostAndPort(), help="Answer /healthz and /readyz here.")
 @click.option(
     "--log-format",

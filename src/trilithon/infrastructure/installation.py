@@ -66,6 +66,7 @@ class Values(Spec, kw_only=True):
     selects alone. ``class_name``: name of the GatewayClass; "" makes none. ``labels`` are those of every object besides
     its own. ``image_pull_secrets`` are named by the controller's pods and by those of Gateways. ``address_family`` is
     that of the addresses of pods. ``backend_hostnames``: whoever may write Backends may send requests to any name.
+    ``hold_vanished_seconds``: how long what vanishes from the API server in masses is served on.
     """
 
     namespace: Name = "trilithon-system"
@@ -79,6 +80,7 @@ class Values(Spec, kw_only=True):
     image_pull_secrets: tuple[SecretName, ...] = ()
     address_family: Literal["IPv4", "IPv6"] = "IPv4"
     backend_hostnames: bool = False
+    hold_vanished_seconds: Annotated[int, Meta(ge=0, le=86400)] = 300
     class_name: ClassName = CLASS_NAME
     controller_name: ControllerName = CONTROLLER_NAME
     labels: dict[str, LabelValue] | None = None
@@ -221,6 +223,8 @@ def _arguments(values: Values) -> list[str]:
         arguments += ["--address-family", "IPv6"]
     if values.backend_hostnames:
         arguments.append("--backend-hostnames")
+    if values.hold_vanished_seconds != Values().hold_vanished_seconds:
+        arguments += ["--hold-vanished", str(values.hold_vanished_seconds)]
     for secret in values.image_pull_secrets:
         arguments += ["--image-pull-secret", secret]
     if selector := written(values.namespace_selector):
