@@ -54,7 +54,7 @@ async def controlling(folder: Folder, runtime: Path, on_event: Callable[[Event],
         yield controller
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await running
 
 
@@ -128,7 +128,7 @@ async def test_an_envoy_that_does_not_answer_hides_no_change(folder: Folder, run
         folder.write("all.yaml", gateway(listener(port)), route("web", rule(to("a"))), backend("a", servers["a"].port))
         async with controlling(folder, runtime, told.append) as controller:
             await serves(port)
-            await until(changes)
+            await until(lambda: [change for change in changes() if not change.waiting])
             happened = [event.event for event in told if isinstance(event, EnvoyChanged)]
             (pid,) = [each.pid for each in happened if isinstance(each, EnvoyStarted)]
             os.kill(pid, signal.SIGSTOP)

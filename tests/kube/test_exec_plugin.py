@@ -6,6 +6,7 @@ https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-g
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import os
@@ -126,13 +127,18 @@ async def test_a_plugin_that_hangs_is_ended_with_all_it_started(tmp_path: Path) 
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     # A child that holds the fifo open: reading it ends when the child does.
-    script = f"(exec 3> {fifo}; sleep 60) &\nwait"
-    provider = ExecCredentials(Exec(plugin(tmp_path, script), V1, interactive_mode="Never"), timeout=0.5)
+    script = f"(exec 3> {fifo}; echo up >&3; sleep 60) &\nwait"
+    provider = ExecCredentials(Exec(plugin(tmp_path, script), V1, interactive_mode="Never"), timeout=3.0)
     reading = asyncio.create_task(asyncio.to_thread(fifo.read_bytes))
-    with pytest.raises(CredentialError, match=r"did not answer within 0\.5 s"):
-        await provider.current()
-    async with asyncio.timeout(5):
-        assert await reading == b""
+    try:
+        with pytest.raises(CredentialError, match=r"did not answer within 3 s"):
+            await provider.current()
+        async with asyncio.timeout(20):
+            assert await reading == b"up\n"
+    finally:
+        # Where nobody ever wrote to it, the reader still waits for that.
+        with contextlib.suppress(OSError):
+            os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
 
 
 async def test_a_plugin_that_must_ask_people_needs_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,7 @@ class Candidate:
 
     async def leads(self) -> bool:
         """The next change."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self.changes.get()
 
     async def stop(self) -> None:
@@ -155,7 +155,7 @@ class Candidate:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_state, "GIVE_UP_SECONDS", 0.6)
+    monkeypatch.setattr(lease_state, "GIVE_UP_SECONDS", 2.0)
     monkeypatch.setattr(lease_state, "RETRY_SECONDS", 0.1)
 
 

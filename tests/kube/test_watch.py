@@ -20,7 +20,8 @@ from trilithon.kube.events import Degraded, Gone, Missing
 from trilithon.kube.objects import ApiKind
 from trilithon.kube.transport import Transport
 from trilithon.kube.watch import Watch
-from trilithon.kube.watch_state import Selection, Stream, WatchState
+from trilithon.kube.watch_state import Selection, WatchState
+from trilithon.kube.watch_steps import Stream
 
 WANTED = KindWanted(GROUP, KIND, ("v1", "v1beta1"))
 
@@ -42,7 +43,7 @@ class Watching:
 
     async def until(self, *entries: str) -> None:
         """Wait until the log ends with these entries."""
-        async with asyncio.timeout(20), self._news:
+        async with asyncio.timeout(30), self._news:
             try:
                 await self._news.wait_for(lambda: self.known.log[-len(entries) :] == list(entries))
             except asyncio.CancelledError:
@@ -96,7 +97,7 @@ async def test_a_server_without_streamed_lists_is_listed_in_pages(
 async def test_a_server_that_never_ends_its_streamed_list_is_listed_in_pages(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_state, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(watch_state, "SILENCE_SECONDS", 1.0)
     initial = server.model.initial
     monkeypatch.setattr(server.model, "initial", lambda: (initial()[0][:-1], initial()[1]))
     async with watching(server.address) as watch:
@@ -213,7 +214,7 @@ async def test_a_connection_that_dies_in_silence_is_noticed(server: ApiServer, m
     monkeypatch.setattr(watch_state, "SHORTEST_STREAM_SECONDS", 1.0)
     monkeypatch.setattr(watch_state, "LONGEST_STREAM_SECONDS", 1.0)
     monkeypatch.setattr(watch_state, "GRACE_SECONDS", 0.5)
-    monkeypatch.setattr(transport, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(transport, "ANSWER_SECONDS", 3.0)
     async with Relay(server.address).serving() as relay, watching(relay.address) as watch:
         await watch.until("+b", "synced")
         relay.is_dead = True
@@ -281,7 +282,7 @@ async def test_an_api_server_on_an_older_etcd_is_listed_anew(server: ApiServer) 
         server.model.version, server.model.history = 5, []
         server.model.compacted = 0
         relay.cut()
-        await watch.until("synced", "~a", "synced")
+        await watch.until("synced", "rewound", "+b", "~a", "synced")
 
 
 async def test_a_selection_is_passed_on(server: ApiServer) -> None:

@@ -36,7 +36,7 @@ class RecordingApi:
 
     async def bodies(self, count: int) -> list[Any]:
         """What was sent, once there were so many requests."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.asked) < count:
                 self._more.clear()
                 await self._more.wait()

@@ -140,7 +140,7 @@ async def test_nothing_is_known_before_it_was_found_and_whoever_needs_it_waits()
         with pytest.raises(LookupError):
             _ = authority.trust
         api.refusal = None
-        assert await asyncio.wait_for(waiting, 5)
+        assert await asyncio.wait_for(waiting, 30)
         keeping.cancel()
         assert len(troubles) == len(followed) == 1
 

@@ -147,7 +147,7 @@ async def test_a_trouble_is_told_once_and_so_is_its_end() -> None:
         for name in ("one", "two"):
             world.writer.stored(key(name), held(name))
             world.want(name)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             told = [await world.told.get()]
             await world.api.bodies(2)
             world.api.answer = kept

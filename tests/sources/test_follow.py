@@ -364,7 +364,7 @@ async def test_a_burst_is_few_changes_and_none_is_missed(reader: Reader, tmp_pat
         if number % 10 == 0:
             await asyncio.sleep(0)
     await reader.until(lambda: len(reader.hosts) == 201)
-    assert len(reader.history) - told < 20
+    assert len(reader.history) - told < 60
 
 
 async def test_the_loop_goes_on_while_much_is_read(reader: Reader, tmp_path: Path) -> None:
