@@ -13,12 +13,15 @@ HERE = "127.0.0.1"
 def test_whoever_answers_is_counted_once_a_request() -> None:
     with Running(HERE, ("one", "two")) as running:
         targets = [Target(HERE, "a.test", port) for port in running.backends.ports.values()]
+        began = time.monotonic()
         with running.traffic(targets, rate=200) as traffic:
-            time.sleep(1.0)
+            time.sleep(2.0)
+        seconds = time.monotonic() - began
     assert traffic.verdict() == ""
     assert traffic.answered["one"] + traffic.answered["two"] == traffic.total
     assert abs(traffic.answered["one"] - traffic.answered["two"]) <= 1
-    assert 150 <= traffic.total <= 250
+    # Whoever was kept from beginning on time begins what is due, and never more than that.
+    assert 200 * 2.0 * 0.6 <= traffic.total <= 200 * seconds + 2
 
 
 def test_whoever_refuses_is_a_failure_with_its_reason() -> None:
@@ -35,8 +38,9 @@ def test_whoever_ends_connections_without_an_answer_is_a_failure() -> None:
     with Running(HERE, ("one",)) as running:
         port = running.backends.ports["one"]
         with running.traffic([Target(HERE, "a.test", port)], rate=100) as traffic:
-            time.sleep(0.3)
+            time.sleep(2.0)
             running.stop_backends()
-            time.sleep(0.3)
+            time.sleep(0.5)
     assert traffic.failures
-    assert min(failure.at for failure in traffic.failures) > 0.2
+    # What began long before was answered.
+    assert min(failure.at for failure in traffic.failures) > 1.0
