@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -44,10 +45,12 @@ class Told:
         self._more.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not holds():
                 self._more.clear()
-                await self._more.wait()
+                # Not everything that a test waits for is told.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._more.wait(), 0.1)
 
 
 class Client:
@@ -67,13 +70,13 @@ class Client:
         await self.stream.write(request)
 
     async def hear(self) -> DeltaDiscoveryResponse:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             response = await self.stream.read()
         assert isinstance(response, DeltaDiscoveryResponse), response
         return response
 
     async def ends(self) -> grpc.StatusCode:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.stream.code()
 
     async def take(self, type_url: str) -> DeltaDiscoveryResponse:
@@ -318,7 +321,7 @@ async def test_an_envoy_that_is_held_silent_is_let_go_when_it_may_have_something
             await asyncio.wait({reading}, timeout=0.3)
             assert not reading.done()
             admitted = True
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 assert await reading is grpc.aio.EOF
     finally:
         await server.stop()

@@ -95,16 +95,21 @@ def begun(opened: grpc.aio.Channel, method: str) -> grpc.aio.StreamStreamCall[An
     return call
 
 
-async def heard(opened: grpc.aio.Channel, method: str, *requests: Any, seconds: float = 5.0) -> Heard:
-    """Send the requests and read all that comes back, until the call ends or is left after some seconds."""
+async def heard(opened: grpc.aio.Channel, method: str, *requests: Any, wanted: int = 0, seconds: float = 30.0) -> Heard:
+    """Send the requests and read all that comes back, until the call ends or is left after some seconds.
+
+    The seconds count from the message that makes the number `wanted`; those have longer to come.
+    """
     call = begun(opened, method)
     messages: list[bytes] = []
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(30 if wanted else seconds) as limit:
             for request in requests:
                 await call.write(request)
             while (message := await call.read()) is not grpc.aio.EOF:
                 messages.append(message)  # type: ignore[arg-type]  # not the end
+                if len(messages) == wanted:
+                    limit.reschedule(asyncio.get_running_loop().time() + seconds)
             return Heard(await call.code(), messages)
     except grpc.aio.AioRpcError as error:
         return Heard(error.code(), messages)
@@ -179,7 +184,7 @@ async def test_an_envoy_gets_what_is_its_gateways() -> None:
     of = authority()
     async with serving(of) as server, channel(server.port, of.trust.bundle, identity(of.trust, MINE)) as opened:
         node = node_id("infra", "edge", "a")
-        answer = await heard(opened, DELTA, asks(node, CLUSTER), asks("", SECRET, MINE, THEIRS), seconds=1)
+        answer = await heard(opened, DELTA, asks(node, CLUSTER), asks("", SECRET, MINE, THEIRS), wanted=2, seconds=1)
         assert any(CANARY + MINE.encode() in message for message in answer.messages)
         assert not any(CANARY + THEIRS.encode() in message for message in answer.messages)
         assert [each.gateway for each in server.sessions()] == [MINE]
@@ -226,7 +231,7 @@ async def test_what_is_not_published_is_waited_for() -> None:
 
 async def test_a_stream_ends_with_the_certificate_that_opened_it() -> None:
     of = authority()
-    short = identity(of.trust, MINE, days=2 / 86_400)
+    short = identity(of.trust, MINE, days=6 / 86_400)
     async with serving(of) as server, channel(server.port, of.trust.bundle, short) as opened:
         answer = await heard(opened, DELTA, asks(node_id("infra", "edge", "a"), CLUSTER))
         assert len(answer.messages) == 1
@@ -241,11 +246,11 @@ async def test_credentials_follow_the_authority_while_streams_stay() -> None:
     async with serving(of) as server, channel(server.port, old.bundle, identity(old, MINE)) as opened:
         call = begun(opened, DELTA)
         await call.write(asks(node, CLUSTER))
-        assert await asyncio.wait_for(call.read(), 5)
+        assert await asyncio.wait_for(call.read(), 30)
         of.change(new)
         for trusts, shown, count in ((new, new, 1), (new, old, 0), (old, new, 0)):
             async with channel(server.port, trusts.bundle, identity(shown, MINE)) as other:
-                answer = await heard(other, DELTA, asks(node, CLUSTER), seconds=1)
+                answer = await heard(other, DELTA, asks(node, CLUSTER), wanted=count, seconds=1)
                 assert len(answer.messages) == count
         assert not call.done()
 
@@ -294,7 +299,7 @@ def test_a_prepared_process_speaks_no_older_tls() -> None:
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": f"{root / 'src'}:{root}"}
     command = [sys.executable, "-c", OLD_TLS]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env=environment)
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=environment)
     assert answer.stdout.strip() == "['TLSv1.3']"
 
 
@@ -344,7 +349,7 @@ async def test_garbage_and_floods_leave_the_port_alive() -> None:
                     pass
                 finally:
                     call.cancel()
-            answer = await heard(opened, DELTA, asks(node, CLUSTER), seconds=1)
+            answer = await heard(opened, DELTA, asks(node, CLUSTER), wanted=1, seconds=1)
             assert len(answer.messages) == 1
 
 
