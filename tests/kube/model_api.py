@@ -39,6 +39,15 @@ class ModelApi:
         metadata = {**gone["metadata"], "resourceVersion": str(self.version)}
         self._record("DELETED", {**gone, "metadata": metadata})
 
+    def copy(self) -> ModelApi:
+        """What an API server is that was started from a copy of the data; it knows no history."""
+        other = ModelApi()
+        other.version = other.compacted = self.version
+        other.objects = dict(self.objects)
+        other.served = self.served
+        other._uids = self._uids
+        return other
+
     def compact(self) -> None:
         """Forget all history."""
         self.history.clear()

@@ -16,9 +16,11 @@ from tests.kube.known import Known, widget
 from tests.kube.model_api import GROUP, KIND, PLURAL, ModelApi, line, refusal, status
 from trilithon.kube.discovery import KindMissing, KindWanted
 from trilithon.kube.errors import KubeError, NotUnderstood, Unreachable, api_error
+from trilithon.kube.events import Rewound, Synced
 from trilithon.kube.objects import ApiKind
 from trilithon.kube.transport import Request
-from trilithon.kube.watch_state import Fetch, Find, Pause, Selection, Stream, WatchState
+from trilithon.kube.watch_state import Selection, WatchState
+from trilithon.kube.watch_steps import Fetch, Find, Pause, Stream
 
 WANTED = KindWanted(GROUP, KIND, ("v1", "v1beta1"))
 ETERNAL = ("always-a", "always-b", "always-z")
@@ -32,6 +34,9 @@ class World:
         self.api = ModelApi()
         for name in ETERNAL:
             self.api.put(name)
+        # What the API server may go back to, and whether it did and the watch can not know yet.
+        self.kept = self.api.copy()
+        self.is_restored = self.is_cut = False
         self.known = Known()
         self.state = WatchState(WANTED, widget, Selection(), random.Random(seed))
         self.now = 100.0
@@ -40,7 +45,9 @@ class World:
         self.badness = self.dice.choice([0.0, 0.1, 0.4])
 
     def change(self) -> None:
-        """Something happens in the cluster."""
+        """Something happens in the cluster; less than what was lost, as long as the watch cannot know of that."""
+        if self.is_restored:
+            return
         name = f"n{self.dice.randrange(6)}"
         match self.dice.randrange(12):
             case 0 | 1 | 2 if name in self.api.objects:
@@ -49,10 +56,20 @@ class World:
                 self.api.compact()
             case 4:
                 self.api.tick()
-            case 5:
+            case 5 if self.dice.random() < 0.3:
+                self.kept = self.api.copy()
+            case 6 if self.dice.random() < 0.3:
+                self.restore()
+            case 5 | 6:
                 self.api.put(self.dice.choice(ETERNAL), size=self.dice.randrange(100))
             case _:
                 self.api.put(name, size=self.dice.randrange(100))
+
+    def restore(self) -> None:
+        """The API server ends, and begins again with a copy of its data from before."""
+        self.api = self.kept
+        self.kept = self.api.copy()
+        self.is_restored = self.is_cut = True
 
     def step(self) -> None:
         """The watch does one thing, which may fail."""
@@ -65,8 +82,10 @@ class World:
                 case Find():
                     self._hear(self.state.found(self._find(), self.now))
                 case Fetch(request):
+                    self._fail_if_cut()
                     self._hear(self.state.fetched(self._fetch(request)))
                 case Stream(request):
+                    self._fail_if_cut()
                     self._stream(request)
         except KubeError as error:
             self._hear(self.state.failed(error, self.now))
@@ -80,7 +99,14 @@ class World:
     def _hear(self, events: Any) -> None:
         for event in events:
             self.known.heard(event)
+            self.is_restored &= not isinstance(event, Rewound | Synced)
             self._promise(repr(event))
+
+    def _fail_if_cut(self) -> None:
+        """A server that ends breaks what is open, and is away for a while."""
+        is_cut, self.is_cut = self.is_cut, False
+        if is_cut:
+            raise Unreachable("the API server ended")
 
     def _fails(self) -> bool:
         return self.dice.random() < self.badness
@@ -109,6 +135,7 @@ class World:
         if self._fails():
             # A proxy that answers in the server's place, and a cut body.
             return self.dice.choice([b"<html>Welcome</html>", b"{}", body[: len(body) // 2]])
+        self.is_restored &= query.get("limit") != "1"
         return body
 
     def _stream(self, request: Request) -> None:
@@ -138,6 +165,7 @@ class World:
             self.now += self.dice.random() * 10
             for _ in range(self.dice.randrange(4)):
                 self.change()
+            self._fail_if_cut()
             following = self.api.since(at)
             if following is None:
                 if self._send(line("ERROR", status(410, "Expired", "too old resource version"))):
@@ -175,6 +203,8 @@ class World:
     def heal(self) -> None:
         """All is quiet and works; the watch has some time."""
         self.badness = 0.0
+        if self.is_cut:
+            self.step_quietly()
         for _ in range(60):
             match self.state.step(self.now):
                 case Stream(request) if "resourceVersion" in dict(request.query):

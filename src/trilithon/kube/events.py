@@ -51,6 +51,14 @@ class Synced(Struct, frozen=True, gc=False):
     count: int
 
 
+class Rewound(Struct, frozen=True, gc=False):
+    """The API server's history went back, as when its etcd was restored from an old copy.
+
+    Versions say nothing any more of which state of an object is the later. Everything that exists is told again, then
+    Synced; until then what is known may be what never came to be.
+    """
+
+
 class Degraded(Struct, frozen=True, gc=False):
     """What is known may be old from now on, because of ``reason``; attempts go on."""
 
@@ -73,4 +81,4 @@ class Restored(Struct, frozen=True, gc=False):
     """What Degraded, Missing or Gone said is over: what is known is current again."""
 
 
-Event = Found | Upsert[T] | Delete | Undecodable | Synced | Degraded | Missing | Gone | Restored
+Event = Found | Upsert[T] | Delete | Undecodable | Synced | Rewound | Degraded | Missing | Gone | Restored

@@ -75,3 +75,8 @@ class ObjectPath(Struct, frozen=True, gc=False):
         """Where the object, or a subresource of it such as ``status``, is read and written."""
         path = f"{self.kind.path(self.namespace)}/{quote(self.name, safe='')}"
         return f"{path}/{subresource}" if subresource else path
+
+
+def is_before(version: str, other: str) -> bool:
+    """Whether a resource version is certainly older than another; only numbers can be compared."""
+    return version.isdecimal() and other.isdecimal() and int(version) < int(other)

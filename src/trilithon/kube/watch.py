@@ -14,7 +14,8 @@ from trilithon.kube.errors import KubeError
 from trilithon.kube.events import Event
 from trilithon.kube.transport import Request, Transport
 from trilithon.kube.watch_objects import Decoder
-from trilithon.kube.watch_state import Fetch, Find, Pause, Selection, Stream, WatchState
+from trilithon.kube.watch_state import Selection, WatchState
+from trilithon.kube.watch_steps import Fetch, Find, Pause, Stream
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from trilithon.kube.events import Delete, Undecodable, Upsert
-from trilithon.kube.objects import Metadata, ObjectHead, ObjectName
+from trilithon.kube.objects import Metadata, ObjectHead, ObjectName, is_before
 
 T = TypeVar("T")
 
@@ -32,6 +32,8 @@ class WatchedObjects(Generic[T]):
         self._known: dict[ObjectName, tuple[str, str]] = {}
         self._marked: set[ObjectName] = set()
         self._is_unnamed = False
+        # Whether the list has an earlier version of an object than was known.
+        self.is_rewound = False
 
     def __len__(self) -> int:
         return len(self._known)
@@ -39,7 +41,7 @@ class WatchedObjects(Generic[T]):
     def begin(self) -> None:
         """A new list begins; an unfinished one is forgotten, and nothing is gone because of it."""
         self._marked = set()
-        self._is_unnamed = False
+        self._is_unnamed = self.is_rewound = False
 
     def finish(self) -> Iterator[Delete]:
         """The list is complete: what it did not name is gone."""
@@ -51,7 +53,7 @@ class WatchedObjects(Generic[T]):
         self._marked = set()
 
     def forget_versions(self) -> None:
-        """From now on the objects are read in another API version: all of them are to be told of again."""
+        """From now on versions mean something else: all objects are to be told of again."""
         self._known = dict.fromkeys(self._known, _NEVER_SEEN)
 
     def upsert(self, written: msgspec.Raw) -> Iterator[ObjectEvent[T]]:
@@ -64,8 +66,10 @@ class WatchedObjects(Generic[T]):
         name, version = metadata.object_name, (metadata.uid, metadata.resource_version)
         self._marked.add(name)
         # Without a version nothing says that it is the same.
-        if metadata.resource_version and self._known.get(name) == version:
+        known = self._known.get(name, _NEVER_SEEN)
+        if metadata.resource_version and known == version:
             return
+        self.is_rewound |= known[0] == metadata.uid and is_before(metadata.resource_version, known[1])
         self._known[name] = version
         try:
             value = self._decode(written)

@@ -16,12 +16,13 @@ from msgspec import Struct
 from trilithon.kube.backoff import Backoff
 from trilithon.kube.discovery import KindMissing, KindWanted
 from trilithon.kube.errors import ApiError, KubeError, NotUnderstood, Unreachable, api_error
-from trilithon.kube.events import Degraded, Event, Found, Gone, Missing, Restored, Synced
+from trilithon.kube.events import Degraded, Event, Found, Gone, Missing, Restored, Rewound, Synced
 from trilithon.kube.lists import PAGE_OBJECTS, page_of
-from trilithon.kube.objects import ApiKind, ObjectHead
+from trilithon.kube.objects import ApiKind, ObjectHead, is_before
 from trilithon.kube.transport import JSON, SILENCE_SECONDS, Request
 from trilithon.kube.watch_lines import WatchLine, WatchLines, bookmark_of
 from trilithon.kube.watch_objects import Decoder, WatchedObjects
+from trilithon.kube.watch_steps import Fetch, Find, Pause, Step, Stream
 
 # A stream is asked to last between these; a connection that died in silence is noticed when it should have ended.
 SHORTEST_STREAM_SECONDS, LONGEST_STREAM_SECONDS = 30.0, 45.0
@@ -61,31 +62,6 @@ class Selection(Struct, frozen=True, kw_only=True):
         return f"application/json;as={form};g=meta.k8s.io;v=v1,{JSON}"
 
 
-class Pause(Struct, frozen=True):
-    """Wait."""
-
-    seconds: float
-
-
-class Find(Struct, frozen=True):
-    """Ask which version of the kind is served, then say ``found``."""
-
-
-class Fetch(Struct, frozen=True):
-    """Fetch the whole answer, then say ``fetched``."""
-
-    request: Request
-
-
-class Stream(Struct, frozen=True):
-    """Open a stream, then say ``opened``, ``received`` for each piece, ``silent`` or ``ended``."""
-
-    request: Request
-
-
-Step = Pause | Find | Fetch | Stream
-
-
 class WatchState(Generic[T]):
     """One watch. Whoever drives it does each ``step``, tells what came of it, and passes on the events.
 
@@ -109,6 +85,8 @@ class WatchState(Generic[T]):
         self._pause_until = float("-inf")
         # The version up to which everything is known; "" before a list and when it is too old.
         self._version = ""
+        # The same, and still known where all is listed again; "" if nothing says that versions go on from there.
+        self._reached = ""
         self._version_failures = 0
         # After a failure it is uncertain whether this is still the server that gave the version.
         self._is_doubtful = False
@@ -179,13 +157,13 @@ class WatchState(Generic[T]):
         yield Found(kind)
 
     def fetched(self, answer: bytes) -> Iterator[Event[T]]:
-        """The answer to Fetch. Raises NotUnderstood."""
+        """The answer to Fetch. Raises NotUnderstood, and ApiError where history went back."""
         page = page_of(answer)
         if self._version:
             self._is_doubtful = False
-            if _is_before(page.resource_version, self._version):
+            if is_before(page.resource_version, self._version):
                 # Another etcd, or an old copy of it: nobody would tell what is missing there.
-                self._list_again()
+                raise _HistoryWentBack
             return
         for item in page.items:
             yield from self._objects.upsert(item)
@@ -228,6 +206,8 @@ class WatchState(Generic[T]):
     def left(self) -> None:
         """The stream was closed from here, because it has lasted long enough."""
         self._lines = None
+        # Not even a bookmark: it may wait for versions that the server, from an old copy of its data, has yet to reach.
+        self._is_doubtful |= not self._is_heard
         self._succeeded()
 
     def ended(self, now: float) -> None:
@@ -249,6 +229,11 @@ class WatchState(Generic[T]):
             self._succeeded()
         self._page, self._is_listing = "", False
         self._is_doubtful = True
+        if isinstance(error, _HistoryWentBack):
+            # What was known may never have come to be, and the same versions may come again with other content.
+            self._objects.forget_versions()
+            self._reached = ""
+            yield Rewound()
         self._failures += 1
         self._judge_version(error)
         self._pause_until = now + self._wait_after(error)
@@ -291,13 +276,16 @@ class WatchState(Generic[T]):
         self._advance_to(version)
 
     def _advance_to(self, version: str) -> None:
-        if _is_before(version, self._version):
-            raise ApiError(410, "Expired", "the API server's history went back")
-        self._version = version or self._version
+        if is_before(version, self._version):
+            raise _HistoryWentBack
+        self._version = self._reached = version or self._version
 
     def _listed(self, version: str) -> Iterator[Event[T]]:
+        if is_before(version, self._reached) or self._objects.is_rewound:
+            # What of this list seemed to be known is to be told too.
+            raise _HistoryWentBack
         yield from self._objects.finish()
-        self._version, self._page = version, ""
+        self._version, self._reached, self._page = version, version, ""
         self._is_doubtful = self._is_unpaged = False
         # The waiting goes on growing all the same until a stream holds.
         self._failures = 0
@@ -364,8 +352,8 @@ class WatchState(Generic[T]):
             # What is found next says whether the kind is gone.
             self._was_not_found = True
             return not was_not_found
-        # History is compacted; a list makes up for it.
-        return error.is_expired and self._failures == 1
+        # History is compacted, or another; a list makes up for it.
+        return error.is_expired and (self._failures == 1 or isinstance(error, _HistoryWentBack))
 
     def _judge_version(self, error: KubeError) -> None:
         """Whether there is anything left to resume from."""
@@ -385,10 +373,12 @@ class WatchState(Generic[T]):
                 self._list_again()
 
 
+class _HistoryWentBack(ApiError):
+    """The API server tells of earlier versions than it did before."""
+
+    def __init__(self) -> None:
+        super().__init__(410, "Expired", "the API server's history went back")
+
+
 def _watching(seconds: int) -> tuple[tuple[str, str], ...]:
     return (("watch", "true"), ("allowWatchBookmarks", "true"), ("timeoutSeconds", str(seconds)))
-
-
-def _is_before(version: str, other: str) -> bool:
-    """Whether a version is certainly older than another; only numbers can be compared."""
-    return version.isdecimal() and other.isdecimal() and int(version) < int(other)
