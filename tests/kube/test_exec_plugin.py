@@ -37,7 +37,7 @@ def says(status: dict[str, str], api_version: str = V1) -> str:
 
 def credentials(command: str, api_version: str = V1, mode: str = "Never") -> ExecCredentials:
     return ExecCredentials(
-        Exec(command, api_version, interactive_mode=mode, install_hint="Get it at example.test."), timeout=5
+        Exec(command, api_version, interactive_mode=mode, install_hint="Get it at example.test."), timeout=30
     )
 
 

@@ -173,7 +173,7 @@ async def fetch(
     body: bytes = b"",
     tls: ssl.SSLContext | None = None,
     sni: str | None = None,
-    seconds: float = 10.0,
+    seconds: float = 30.0,
 ) -> Answer:
     """One HTTP/1.1 request on a connection of its own. Raises Unanswered, also after `seconds`."""
     try:
@@ -191,7 +191,7 @@ async def fetch_h2(
     headers: Headers = (),
     tls: ssl.SSLContext | None = None,
     sni: str | None = None,
-    seconds: float = 10.0,
+    seconds: float = 30.0,
 ) -> Answer:
     """One HTTP/2 GET on a connection of its own: prior knowledge, or over TLS with ALPN. Raises Unanswered."""
     try:

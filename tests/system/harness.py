@@ -82,7 +82,7 @@ def is_running(pid: int) -> bool:
 async def status_of(port: int, target: str = "/", *, host: str = "a.test") -> int:
     """The status of a GET, or 0 when nobody answers."""
     try:
-        return (await fetch(port, target, host=host)).status
+        return (await fetch(port, target, host=host, seconds=10)).status
     except Unanswered:
         return 0
 
@@ -155,11 +155,11 @@ class SteadyLoad:
                     if connection is not None:
                         connection.close()
                     connection = await self._client.open(self._port, tls=self._tls, sni=self._host)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     answer = await connection.get(self._target, host=self._host)
                 self._count(answer)
             except (Unanswered, TimeoutError) as error:
-                self.bad[str(error) or "no answer within 10 s"] += 1
+                self.bad[str(error) or "no answer within 30 s"] += 1
                 if connection is not None:
                     connection.close()
                 connection = None

@@ -29,7 +29,7 @@ def validate(config: bytes, folder: Path) -> subprocess.CompletedProcess[str]:
     path = folder / "bootstrap.json"
     path.write_bytes(config)
     command = [envoy_binary(), "--mode", "validate", "-c", os.fspath(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_envoy_accepts_it(tmp_path: Path) -> None:
