@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+from collections import Counter
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -157,6 +158,64 @@ async def test_a_certificate_rotates_under_load_without_a_failed_handshake(folde
             assert not two.bad
             assert not any(load.closes for load in (one, two)), "a new certificate must not cut old connections"
             assert len(set(opened)) > 1
+
+
+async def test_a_renewal_in_two_saves_fails_no_handshake(folder: Folder, runtime: Path) -> None:
+    """In between the certificate before is served, and the listener says so."""
+    port = free_port()
+    old = CA.issue_cert("a.test")
+    async with backends("a") as servers:
+        folder.write("secret.yaml", secret("cert", old))
+        folder.write("gateway.yaml", gateway(tls_listener(port, "tls", "cert", hostname="a.test")))
+        folder.write("route.yaml", route("web", rule(to("a"))), backend("a", servers["a"].port))
+        async with serving(folder, runtime) as program:
+            stop = asyncio.Event()
+            opened: Counter[str] = Counter()
+
+            async def shake_hands() -> None:
+                while not stop.is_set():
+                    try:
+                        opened[await _serial(port)] += 1
+                    except Unanswered as error:
+                        opened[f"failed: {error}"] += 1
+
+            async def opened_more(count: int) -> None:
+                wanted = opened.total() + count
+                await until(lambda: opened.total() >= wanted)
+
+            hands = asyncio.create_task(shake_hands())
+            async with SteadyLoad(port, tls=TRUSTED, rate=100) as load:
+                for spoil in ({"tls.crt": "rubbish"}, {}):
+                    new = CA.issue_cert("a.test")
+                    half = secret("cert", new)
+                    half["data"]["tls.key"] = secret("cert", old)["data"]["tls.key"]
+                    half["data"] |= {name: base64.b64encode(text.encode()).decode() for name, text in spoil.items()}
+                    after = len(program.events)
+                    folder.write("secret.yaml", half)
+                    told = await program.event("problem", after=after, code="InvalidCertificateRef")
+                    assert "before is served on" in told["message"]
+                    await opened_more(20)
+                    assert await _serves_certificate(port, old)
+                    await program.served(partial(folder.write, "secret.yaml", secret("cert", new)), "Secret demo/cert")
+                    await until(partial(_serves_certificate, port, new), 2)
+                    old = new
+                await load.answered(10)
+            stop.set()
+            await hands
+            assert not [each for each in opened if each.startswith("failed")]
+            assert not load.bad
+            assert not load.closes
+            # Whoever means it deletes the Secret.
+            folder.remove("secret.yaml")
+
+            async def is_refused() -> bool:
+                try:
+                    await _serial(port)
+                except Unanswered:
+                    return True
+                return False
+
+            await until(is_refused, 5)
 
 
 async def _serial(port: int) -> str:

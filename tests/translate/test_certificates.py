@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 
 import pytest
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
@@ -95,6 +97,21 @@ def test_what_cannot_be_used_says_why(authority: trustme.CA, leaf: trustme.LeafC
     assert "not a PEM certificate" in refusal(good | {"tls.crt": b"rubbish"})
     assert "not a PEM private key" in refusal(good | {"tls.key": b"rubbish"})
     assert "does not belong to the certificate" in refusal(good | {"tls.key": other})
+
+
+def test_certificates_that_break_the_standard_are_refused_and_fault_nothing(leaf: trustme.LeafCert) -> None:
+    good = {"tls.crt": chain(leaf), "tls.key": leaf.private_key_pem.bytes()}
+    der = x509.load_pem_x509_certificate(good["tls.crt"]).public_bytes(Encoding.DER)
+    third, ninth = (bytes.fromhex(f"a0030201{number:02}") for number in (2, 9))
+    assert "not a PEM certificate" in refusal(good | {"tls.crt": pem(der.replace(third, ninth, 1))})
+    # With two subject key identifiers nobody can tell any names.
+    authority, subject = (bytes.fromhex(f"0603551d{number}") for number in ("23", "0e"))
+    found = certificate(good | {"tls.crt": pem(der.replace(authority, subject, 1))})
+    assert found == Certificate(SECRET, ())
+
+
+def pem(der: bytes) -> bytes:
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
 
 
 def test_keys_that_envoy_refuses_are_refused_before_it_sees_them(leaf: trustme.LeafCert) -> None:

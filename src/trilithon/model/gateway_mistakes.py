@@ -258,6 +258,13 @@ CERTIFICATE_INVALID = Mistake(
     "InvalidCertificateRef",
     "Secret {secret} cannot be used: {why}",
 )
+CERTIFICATE_NOT_RENEWED = Mistake(
+    "CertificateNotRenewed",
+    "ResolvedRefs",
+    "InvalidCertificateRef",
+    "Secret {secret} cannot be used: {why}; the certificate that it had before is served on",
+    "put a certificate and its private key into it; to withdraw the one before, delete it",
+)
 CERTIFICATE_NOT_PERMITTED = Mistake(
     "CertificateNotPermitted",
     "ResolvedRefs",

@@ -113,7 +113,8 @@ class Bytes(Struct, frozen=True, gc=False):
 class Secret(Struct, frozen=True, gc=False):
     """A Secret; the values are decoded.
 
-    One that is not ``is_known`` could not be read yet: nothing is known of it, not even whether it exists.
+    One that is not ``is_known`` could not be read yet: nothing is known of it, not even whether it exists. ``former``
+    is what it held when it could be used as a certificate last, if it cannot be now; its source remembers that.
     """
 
     key: Key
@@ -122,6 +123,7 @@ class Secret(Struct, frozen=True, gc=False):
     type: str
     data: tuple[tuple[str, Bytes], ...] = ()
     is_known: bool = True
+    former: tuple[tuple[str, Bytes], ...] = ()
 
     def get(self, name: str) -> bytes | None:
         """The bytes under this name, or None."""

@@ -19,6 +19,7 @@ from trilithon.sources.holdoff import Holdoff
 from trilithon.sources.kubernetes_grouped import Grouped
 from trilithon.sources.kubernetes_kinds import OWN, Scope
 from trilithon.sources.kubernetes_named import Held, Named, Waiting
+from trilithon.sources.last_certificate import remembering
 
 # How long a resource of which an earlier state was told waits for what it names now and cannot be read.
 PATIENCE_SECONDS = 5.0
@@ -125,6 +126,7 @@ class ClusterState:
     def upsert(self, row: Any, now: float) -> None:
         """An object is as this row says."""
         key = row.key
+        row = remembering(row, self._rows.get(key))
         if self._rows.get(key) == row:
             return
         is_new = key not in self._rows

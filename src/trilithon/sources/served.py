@@ -22,6 +22,7 @@ from trilithon.resources.core import Namespace
 from trilithon.resources.decode import Resource
 from trilithon.resources.gateways import GatewayClass, GatewayClassSpec
 from trilithon.resources.meta import Key
+from trilithon.sources.last_certificate import remembering
 from trilithon.sources.last_good import Document
 
 # Where an object is written: the file, the document's place in it, and the object's own path in the document.
@@ -152,7 +153,8 @@ class Served:
         if best is None:
             best = min(candidates.values(), key=lambda one: (one.file, line_of(one)))
         self._chosen[key] = best
-        resource = _as_stored(best.resource, self._resources.get(key) if now else None)
+        before = self._resources.get(key) if now else None
+        resource = _as_stored(remembering(best.resource, before), before)
         if self._resources.get(key) != resource:
             changes[key] = self._resources[key] = resource
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -13,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from trilithon.incremental import Index, Read
 from trilithon.model.certificate import Certificate
-from trilithon.model.gateway_mistakes import CERTIFICATE_INVALID
+from trilithon.model.gateway_mistakes import CERTIFICATE_INVALID, CERTIFICATE_NOT_RENEWED, CERTIFICATE_UNKNOWN
 from trilithon.model.tables import OURS, SECRETS
 from trilithon.resources.core import Secret
 from trilithon.resources.gateways import Gateway
@@ -56,11 +57,31 @@ def certificate_of(read: Read, key: Key) -> Certificate | None:
     if secret is None:
         return None
     if not secret.is_known:
-        return Certificate(key, (), is_known=False)
+        # It stays in use: what cannot be read must not be taken from Envoys that have it.
+        return Certificate(key, (), CERTIFICATE_UNKNOWN.at(key, "", secret=key.path), is_known=False)
     try:
         return Certificate(key, _names(_checked(secret)))
     except _UnusableError as why:
-        return Certificate(key, (), CERTIFICATE_INVALID.at(key, why.path, secret=key.path, why=why))
+        if not secret.former:
+            return Certificate(key, (), CERTIFICATE_INVALID.at(key, why.path, secret=key.path, why=why), usable=False)
+        problem = CERTIFICATE_NOT_RENEWED.at(key, why.path, secret=key.path, why=why)
+        return Certificate(key, _names(_checked(in_use(secret))), problem)
+
+
+def in_use(secret: Secret) -> Secret:
+    """The Secret as it is served: as it was before, where what it holds now cannot be used."""
+    if not secret.former:
+        return secret
+    return msgspec.structs.replace(secret, type=TLS_SECRET_TYPE, data=secret.former, former=())
+
+
+def can_be_used(secret: Secret) -> bool:
+    """Whether what a Secret holds now can be served as a certificate."""
+    try:
+        _checked(secret)
+    except _UnusableError:
+        return False
+    return True
 
 
 class _UnusableError(Exception):
@@ -108,7 +129,7 @@ def _entry(secret: Secret, name: str) -> bytes:
 def _leaf(pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificates(pem)[0]
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise _UnusableError(f"data[{CERTIFICATE_ENTRY}]", f"{CERTIFICATE_ENTRY} is not a PEM certificate") from None
 
 
@@ -134,11 +155,17 @@ def serves_name(name: str, hostname: str) -> bool:
 def _names(leaf: x509.Certificate) -> tuple[str, ...]:
     """DNS names the certificate is good for: those of the SAN, else the common name (RFC 6125, 6.4.4)."""
     try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
-            x509.DNSName
-        )
-    except x509.ExtensionNotFound:
-        names = [str(name.value) for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    except ValueError:
+        names = _alternative_names(leaf)
+        if names is None:
+            names = [str(name.value) for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         names = []
     return tuple(sorted({name.lower() for name in names}))
+
+
+def _alternative_names(leaf: x509.Certificate) -> list[str] | None:
+    try:
+        extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return None
+    return extension.value.get_values_for_type(x509.DNSName)

@@ -155,12 +155,11 @@ def _certificates(
     usable: list[Key] = []
     problems: list[Problem] = []
     for index, ref in enumerate(spec.tls.certificate_refs):
-        found = _certificate(read, gateway, ref, f"{path}.tls.certificateRefs[{index}]")
-        if isinstance(found, Problem):
-            problems.append(found)
-        elif found not in usable:
+        found, problem = _certificate(read, gateway, ref, f"{path}.tls.certificateRefs[{index}]")
+        if problem is not None:
+            problems.append(problem)
+        if found is not None and found not in usable:
             usable.append(found)
-            problems.extend(_unknown(read, gateway, found, f"{path}.tls.certificateRefs[{index}]"))
     if not usable:
         problems.append(mistakes.TLS_NO_CERTIFICATES.at(gateway.key, f"{path}.tls.certificateRefs"))
     problems.extend(_hostname_uncovered(read, gateway, spec, usable, path))
@@ -169,13 +168,6 @@ def _certificates(
         for option in sorted(spec.tls.options or ())
     )
     return tuple(usable), problems
-
-
-def _unknown(read: Read, gateway: Gateway, secret: Key, path: str) -> Iterable[Problem]:
-    # It stays in use: what cannot be read must not be taken from Envoys that have it.
-    certificate = read.one(CERTIFICATES, secret)
-    if certificate is not None and not certificate.is_known:
-        yield mistakes.CERTIFICATE_UNKNOWN.at(gateway.key, path, secret=secret.path)
 
 
 def _hostname_uncovered(
@@ -192,10 +184,13 @@ def _hostname_uncovered(
         )
 
 
-def _certificate(read: Read, gateway: Gateway, ref: SecretObjectReference, path: str) -> Key | Problem:
+def _certificate(
+    read: Read, gateway: Gateway, ref: SecretObjectReference, path: str
+) -> tuple[Key | None, Problem | None]:
+    """The Secret, if it can be used, and what is wrong with it or the reference."""
     key = secret_key(gateway, ref)
     if key is None:
-        return mistakes.CERTIFICATE_KIND.at(gateway.key, path, kind=ref.kind)
+        return None, mistakes.CERTIFICATE_KIND.at(gateway.key, path, kind=ref.kind)
     if not permitted(
         read,
         from_kind="Gateway",
@@ -206,16 +201,17 @@ def _certificate(read: Read, gateway: Gateway, ref: SecretObjectReference, path:
         to_name=key.name,
     ):
         # Said whether or not the Secret exists, so that nobody learns which exist (ReferenceGrant).
-        return mistakes.CERTIFICATE_NOT_PERMITTED.at(
+        return None, mistakes.CERTIFICATE_NOT_PERMITTED.at(
             gateway.key, path, namespace=key.namespace, kind="Gateway", from_namespace=gateway.key.namespace,
             secret=key.path,
         )  # fmt: skip
     certificate = read.one(CERTIFICATES, key)
     if certificate is None:
-        return mistakes.CERTIFICATE_NOT_FOUND.at(gateway.key, path, secret=key.path)
-    if certificate.problem is not None:
-        return msgspec.structs.replace(certificate.problem, key=gateway.key, path=path)
-    return key
+        return None, mistakes.CERTIFICATE_NOT_FOUND.at(gateway.key, path, secret=key.path)
+    problem = certificate.problem
+    if problem is not None:
+        problem = msgspec.structs.replace(problem, key=gateway.key, path=path)
+    return key if certificate.usable else None, problem
 
 
 def _frontend_problems(gateway: Gateway, spec: GatewayListener, path: str) -> Iterable[Problem]:

@@ -6,6 +6,7 @@ from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret as Envoy
 
 from trilithon.incremental import Read
 from trilithon.model.tables import SECRETS
+from trilithon.translate.certificates import CERTIFICATE_ENTRY, KEY_ENTRY, in_use
 from trilithon.xds.names import secret_name
 from trilithon.xds.resource import SECRET, XdsResource
 from trilithon.xds.tables import SecretKey
@@ -20,6 +21,7 @@ def encode_secret(read: Read, key: SecretKey) -> XdsResource | None:
     if row is None or not row.is_known:
         return None
     secret = EnvoySecret(name=secret_name(key.secret))
-    secret.tls_certificate.certificate_chain.inline_bytes = row.get("tls.crt") or b""
-    secret.tls_certificate.private_key.inline_bytes = row.get("tls.key") or b""
+    served = in_use(row)
+    secret.tls_certificate.certificate_chain.inline_bytes = served.get(CERTIFICATE_ENTRY) or b""
+    secret.tls_certificate.private_key.inline_bytes = served.get(KEY_ENTRY) or b""
     return XdsResource.of(SECRET, secret.name, secret)
