@@ -20,8 +20,8 @@ ALL_VERSIONS: Index[str, str, ApiVersion] = Index("all api versions", API_VERSIO
 def supported_version(read: Read, generation: int) -> Condition | None:
     """The condition SupportedVersion; None where no definition is known, as without a cluster.
 
-    Another version is served as far as it goes: each kind in a version that is known, and an object that does not fit
-    costs that object only ("... or continue with a best effort", implementers' guide).
+    Another version is served as far as it goes: each kind in a version that is known, and of each object what is
+    understood ("... or continue with a best effort", implementers' guide).
     """
     found = read.group(ALL_VERSIONS, _ALL)
     if not found:
