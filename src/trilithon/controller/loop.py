@@ -105,7 +105,7 @@ class Controller:
             admits=envoys.admits,
             security=surface.security,
         )
-        self._server.tell_of_excess(lambda text: tell(Failed("serving an Envoy", text, "xDS")))
+        self._server.allowances.tell = lambda text: tell(Failed("serving an Envoy", text, "xDS"))
         control = surface.control_socket
         self._control = ControlServer(control, self._encoded_overview) if control is not None else None
         # Set while Envoys can get their configuration.

@@ -63,6 +63,11 @@ class Allowances:
         self._quiet: dict[str, float] = {}
         self.tell: Callable[[str], None] = lambda _text: None
 
+    @property
+    def streams(self) -> int:
+        """How many are open, of all Gateways."""
+        return sum(each.streams for each in self._known.values())
+
     @contextmanager
     def stream(self, gateway: str | None) -> Iterator[Allowance]:
         """A stream of the Gateway while it is open; None: of somebody who is trusted. Raises Excess."""

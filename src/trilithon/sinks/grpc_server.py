@@ -101,7 +101,8 @@ class XdsServer:
         security: Security | None = None,
     ) -> None:
         self._admits = admits
-        self._allowances = Allowances()
+        # Its ``tell`` is for whoever wants to hear of those that ask for too much.
+        self.allowances = Allowances()
         self._address = str(address)
         # Private keys pass through it: nobody may listen on a network by accident, and a socket's mode is its guard.
         if ("/" in self._address) is (security is not None):
@@ -118,10 +119,6 @@ class XdsServer:
     def answer(self, service: grpc.GenericRpcHandler) -> None:
         """Answer this service at the same port, from ``start`` on; it checks by itself who asks."""
         self._services.append(service)
-
-    def tell_of_excess(self, tell: Callable[[str], None]) -> None:
-        """Say there, in words, which Gateway's Envoys ask for more than they may have."""
-        self._allowances.tell = tell
 
     async def start(self) -> None:
         """Open the socket, or the port once the authority is known.
@@ -223,10 +220,10 @@ class XdsServer:
         peer = await self._peer(context)
         gateway = None if peer is None else peer.gateway
         try:
-            with self._allowances.stream(gateway) as allowance:
+            with self.allowances.stream(gateway) as allowance:
                 await self._answer(requests, context, peer, allowance)
         except Excess as error:
-            self._allowances.refused(gateway, error)
+            self.allowances.refused(gateway, error)
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except DecodeError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this is no request of the delta protocol")
@@ -250,20 +247,33 @@ class XdsServer:
         if peer is not None:
             # Later it may not connect; so it may not stay either. An Envoy with a newer certificate comes again.
             stream.end_after(peer.seconds)
-        ends = (
-            asyncio.create_task(self._read(stream, first, requests, allowance)),
-            asyncio.create_task(stream.write(context)),
-        )
+        reading = asyncio.create_task(self._read(stream, first, requests, allowance))
+        writing = asyncio.create_task(stream.write(context))
         try:
-            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            writing.cancel()
+            raise
         finally:
-            for task in ends:
-                task.cancel()
+            reading.cancel()
             # Before anything is waited for: the call may be cancelled meanwhile, and nobody would ever leave.
             self._leave(stream)
-            await asyncio.gather(*ends, return_exceptions=True)
+            await self._finish(stream, reading, writing)
+        for task in (reading, writing):
+            if not task.cancelled():
+                task.result()
+
+    async def _finish(self, stream: Stream, reading: asyncio.Task[None], writing: asyncio.Task[None]) -> None:
+        """End both tasks of a stream. gRPC can say how a call ended only when nothing is being written to it."""
+        stream.end()
+        try:
+            await asyncio.wait({writing}, timeout=_STOP_SECONDS)
+            if not writing.done():
+                # Who does not read is not told: the call is broken off.
+                raise asyncio.CancelledError
+        finally:
+            writing.cancel()
+            await asyncio.gather(reading, writing, return_exceptions=True)
 
     async def _first(
         self, requests: AsyncIterator[bytes], context: _Context, allowance: Allowance

@@ -1,0 +1,341 @@
+"""Whoever holds one Gateway's identity gets a bounded part of the xDS port; Envoys of others notice nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
+
+from tests.sinks.test_security_port import DELTA, MINE, THEIRS, Heard, asks, begun, heard
+from tests.sinks.xds_client import authority, channel, identity, security
+from tests.system.harness import until
+from trilithon.model.proxy import Proxy
+from trilithon.sinks.allowance import LONGEST_NAME, MOST_STRANGE_NAMES, MOST_STREAMS, MOST_TYPES
+from trilithon.sinks.authority import Authority
+from trilithon.sinks.grpc_options import OPTIONS
+from trilithon.sinks.grpc_server import XdsServer
+from trilithon.sinks.session import MOST_STRANGE_TOLD
+from trilithon.xds.node import node_id
+from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
+
+EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+NODE, OTHER_NODE = node_id("infra", "edge", "a"), node_id("infra", "other", "a")
+STREAMS_PER_CONNECTION = dict(OPTIONS)["grpc.max_concurrent_streams"]
+
+
+class Port:
+    """The server, what it told, and connections to it."""
+
+    def __init__(
+        self, of: Authority, stack: AsyncExitStack, admits: Callable[[str], bool] = lambda _node: True
+    ) -> None:
+        self.of = of
+        self._stack = stack
+        self.said: list[str] = []
+        self.proxies: dict[str, Proxy] = {}
+        self.server = XdsServer(
+            "127.0.0.1:0",
+            on_proxy=self._on_proxy,
+            on_applied=lambda *_: None,
+            security=security(of),
+            grace=0.05,
+            admits=admits,
+        )
+        self.server.allowances.tell = self.said.append
+        for gateway in (MINE, THEIRS):
+            self.publish(gateway, "c", 1)
+
+    def _on_proxy(self, proxy: Proxy) -> None:
+        self.proxies[proxy.gateway] = proxy
+
+    def count(self, gateway: str) -> int:
+        """How many Envoys of a Gateway are connected."""
+        return sum(each.gateway == gateway for each in self.server.sessions())
+
+    def publish(self, gateway: str, content: str, revision: int) -> None:
+        self.server.publish(gateway, [XdsResource.of(CLUSTER, "c", (content.encode(),))], [], revision)
+
+    async def connect(self, gateway: str) -> grpc.aio.Channel:
+        opened = channel(self.server.port, self.of.trust.bundle, identity(self.of.trust, gateway))
+        return await self._stack.enter_async_context(opened)
+
+    async def ask(self, *requests: Any, gateway: str = MINE, seconds: float = 20) -> Heard:
+        """Say this on a stream of its own, and hear what comes."""
+        return await heard(await self.connect(gateway), DELTA, *requests, seconds=seconds)
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Port]:
+    async with AsyncExitStack() as stack:
+        port = Port(authority(), stack)
+        await port.server.start()
+        stack.push_async_callback(port.server.stop)
+        yield port
+
+
+class Envoy:
+    """One of another Gateway, which gets a change now and then."""
+
+    def __init__(self, port: Port, opened: grpc.aio.Channel) -> None:
+        self._port = port
+        self._call = begun(opened, DELTA)
+        self._revision = 1
+
+    async def gets_changes(self) -> None:
+        """See that the next change comes at once."""
+        if self._revision == 1:
+            await self._call.write(asks(OTHER_NODE, CLUSTER))
+            await self._take()
+        self._revision += 1
+        self._port.publish(THEIRS, str(self._revision), self._revision)
+        assert await self._take() == str(self._revision).encode()
+
+    async def _take(self) -> bytes:
+        async with asyncio.timeout(3):
+            response = DeltaDiscoveryResponse.FromString(await self._call.read())  # type: ignore[arg-type]
+        await self._call.write(DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce=response.nonce))
+        return response.resources[0].resource.value
+
+
+async def test_a_gateway_has_so_many_streams_and_another_one_has_its_own() -> None:
+    async with serving() as port:
+        calls: list[grpc.aio.StreamStreamCall[Any, bytes]] = []
+        while len(calls) < MOST_STREAMS:
+            opened = await port.connect(MINE)
+            calls += [begun(opened, DELTA) for _ in range(STREAMS_PER_CONNECTION)]
+        # Also who says nothing has a stream.
+        for call in calls[1:]:
+            await call.write(asks(NODE, CLUSTER))
+        await calls[0].wait_for_connection()
+        await until(lambda: port.count(MINE) == MOST_STREAMS - 1, why="not all are served")
+        for _ in range(3):
+            assert (await port.ask(asks(NODE, CLUSTER))).code is EXHAUSTED
+        (said,) = port.said
+        assert MINE in said
+        await Envoy(port, await port.connect(THEIRS)).gets_changes()
+        calls[0].cancel()
+        calls[1].cancel()
+        await until(lambda: port.count(MINE) == MOST_STREAMS - 2, why="nobody left")
+        assert (await port.ask(asks(NODE, CLUSTER), seconds=1)).messages
+
+
+def _many(count: int, mark: str = "") -> list[str]:
+    return [f"{mark}{index}" for index in range(count)]
+
+
+FAR_TOO_MANY = MOST_STRANGE_NAMES + 10
+# Made when needed: some are large.
+EXCESSES: dict[str, Callable[[], list[DeltaDiscoveryRequest]]] = {
+    "names of nothing": lambda: [asks(NODE, ENDPOINT, *[""] * (15 << 20))],
+    "names in one request": lambda: [asks(NODE, ENDPOINT, *_many(FAR_TOO_MANY))],
+    "names in many requests": lambda: [
+        asks(NODE, CLUSTER),
+        *(asks("", ENDPOINT, *_many(FAR_TOO_MANY // 4, str(index))) for index in range(5)),
+    ],
+    "names of many types": lambda: [asks(NODE, f"type{index}", *_many(FAR_TOO_MANY // 4)) for index in range(5)],
+    "names that it has": lambda: [
+        DeltaDiscoveryRequest(
+            node=asks(NODE).node,
+            type_url=LISTENER,
+            initial_resource_versions=dict.fromkeys(_many(FAR_TOO_MANY), "1"),
+        )
+    ],
+    "names that it gives up": lambda: [
+        DeltaDiscoveryRequest(node=asks(NODE).node, type_url=CLUSTER, resource_names_unsubscribe=_many(FAR_TOO_MANY))
+    ],
+    "types": lambda: [asks(NODE, f"type{index}", "x") for index in range(MOST_TYPES)],
+    "a long type": lambda: [asks(NODE, "x" * (LONGEST_NAME + 1))],
+    "a long name": lambda: [asks(NODE, ENDPOINT, "x" * (LONGEST_NAME + 1))],
+    "a long version": lambda: [
+        DeltaDiscoveryRequest(
+            node=asks(NODE).node, type_url=CLUSTER, initial_resource_versions={"c": "x" * (LONGEST_NAME + 1)}
+        )
+    ],
+    "a long node id": lambda: [asks(NODE + "x" * LONGEST_NAME, CLUSTER)],
+}
+
+
+@pytest.mark.parametrize("requests", EXCESSES.values(), ids=EXCESSES)
+async def test_who_asks_for_too_much_loses_its_stream(requests: Callable[[], list[DeltaDiscoveryRequest]]) -> None:
+    async with serving() as port:
+        other = Envoy(port, await port.connect(THEIRS))
+        await other.gets_changes()
+        answer = await port.ask(*requests())
+        assert answer.code is EXHAUSTED, answer
+        await until(lambda: [each.gateway for each in port.server.sessions()] == [THEIRS], why="its stream is there")
+        await other.gets_changes()
+        assert len(port.said) == 1
+        assert (await port.ask(asks(NODE, CLUSTER), seconds=1)).messages
+
+
+async def test_the_streams_of_a_gateway_have_their_names_together() -> None:
+    async with serving() as port:
+        half = MOST_STRANGE_NAMES // 2
+        calls = [begun(await port.connect(MINE), DELTA) for _ in range(2)]
+        for call in calls:
+            await call.write(asks(NODE, ENDPOINT, *_many(half)))
+            async with asyncio.timeout(20):
+                assert await call.read() is not grpc.aio.EOF
+        assert (await port.ask(asks(NODE, ENDPOINT, *_many(100)))).code is EXHAUSTED
+        other = Envoy(port, await port.connect(THEIRS))
+        await other.gets_changes()
+        # What one gives back another one may have.
+        calls[0].cancel()
+        await until(lambda: port.count(MINE) == 1, why="it is still there")
+        assert (await port.ask(asks(NODE, ENDPOINT, *_many(100)), seconds=1)).messages
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+async def test_envoys_of_100_000_services_reconnect(is_published: bool) -> None:
+    async with serving() as port:
+        names = _many(100_000, "namespace/service-of-a-usual-length-")
+        clusters = [XdsResource.of(CLUSTER, name, ()) for name in names]
+        endpoints = [XdsResource.of(ENDPOINT, name, ()) for name in names]
+        if is_published:
+            port.server.publish(MINE, [*clusters, *endpoints], [], 2)
+        for name in "abc"[: 3 if is_published else 2]:
+            call = begun(await port.connect(MINE), DELTA)
+            await call.write(_reconnects(clusters, node_id("infra", "edge", name)))
+            await call.write(_reconnects(endpoints))
+        await until(lambda: port.count(MINE) == (3 if is_published else 2), 30, "they do not come")
+        if is_published:
+            await until(lambda: all(each.acked >= 200_000 for each in port.server.sessions()), 30, "names are missing")
+        assert not port.said
+
+
+def _reconnects(resources: Iterable[XdsResource], node: str = "") -> DeltaDiscoveryRequest:
+    versions = {each.name: each.version for each in resources}
+    (type_url,) = {each.type_url for each in resources}
+    request = DeltaDiscoveryRequest(type_url=type_url, initial_resource_versions=versions)
+    request.node.id = node
+    if type_url == ENDPOINT:
+        request.resource_names_subscribe.extend(versions)
+    return request
+
+
+async def test_what_an_envoy_makes_up_is_not_told_on() -> None:
+    async with serving() as port:
+        listeners = [XdsResource.of(LISTENER, f"l{index}", ()) for index in range(2 * MOST_STRANGE_TOLD)]
+        call = begun(await port.connect(MINE), DELTA)
+        port.server.publish(MINE, listeners, [], 2)
+        made_up = [XdsResource.of(LISTENER, f"made-up-{index}", ()) for index in range(10 * MOST_STRANGE_TOLD)]
+        await call.write(_reconnects([*made_up, *listeners], NODE))
+        await until(lambda: MINE in port.proxies and port.proxies[MINE].acked != (), why="nothing is told")
+        told = {each.name for each in port.proxies[MINE].acked}
+        assert told >= {each.name for each in listeners}
+        assert len(told) <= len(listeners) + MOST_STRANGE_TOLD
+
+
+async def test_who_says_nothing_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trilithon.sinks.grpc_server._FIRST_SECONDS", 0.2)
+    async with serving() as port:
+        assert (await port.ask()).code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_connections_are_bounded_and_none_stays_without_a_stream(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    options = {**dict(OPTIONS), "grpc.max_connection_idle_ms": 500, "grpc.max_allowed_incoming_connections": 10}
+    monkeypatch.setattr("trilithon.sinks.grpc_server.OPTIONS", tuple(options.items()))
+    async with serving() as port:
+        await Envoy(port, await port.connect(THEIRS)).gets_changes()
+        shown = _context(port, tmp_path)
+        writers = []
+
+        async def is_sent_away() -> bool:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port.server.port, ssl=shown)
+            writers.append(writer)
+            writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+            async with asyncio.timeout(10):
+                while await reader.read(1_000):
+                    continue
+            return True
+
+        assert await is_sent_away()
+        silent = [await asyncio.open_connection("127.0.0.1", port.server.port) for _ in range(20)]
+        closed = [asyncio.ensure_future(reader.read()) for reader, _ in silent]
+        await until(lambda: sum(each.done() for each in closed) >= 10, 5, "all of them are taken")
+        for writer in (*writers, *(each for _, each in silent)):
+            writer.close()
+        await asyncio.gather(*closed, return_exceptions=True)
+        assert [each.gateway for each in port.server.sessions()] == [THEIRS]
+
+
+def _context(port: Port, folder: Path) -> ssl.SSLContext:
+    trust = port.of.trust
+    pair = identity(trust, MINE)
+    file = folder / "identity.pem"
+    file.write_bytes(pair.key_pem + pair.certificate_pem)
+    context = ssl.create_default_context(cadata=trust.bundle.decode())
+    context.check_hostname = False
+    context.load_cert_chain(file)
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+async def test_who_does_not_read_is_broken_off(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as port:
+        port.server.publish(MINE, [XdsResource.of(CLUSTER, "large", (bytes(30 << 20),))], [], 2)
+        call = begun(await port.connect(MINE), DELTA)
+        await call.write(asks(NODE, CLUSTER))
+        await until(lambda: port.count(MINE) == 1, why="it is not there")
+        await call.write(asks("", ENDPOINT, "x" * (LONGEST_NAME + 1)))
+        await until(lambda: not port.server.allowances.streams, 5, "it stays")
+        async with asyncio.timeout(10):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call.read()
+        assert not caplog.records
+
+
+async def test_nothing_remains_of_streams_however_they_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("trilithon.sinks.grpc_server._FIRST_SECONDS", 1.0)
+    admitted = True
+    async with AsyncExitStack() as stack:
+        port = Port(authority(), stack, admits=lambda _: admitted)
+        await port.server.start()
+        stack.push_async_callback(port.server.stop)
+        before = len(asyncio.all_tasks())
+
+        async def breaks(number: int, call: grpc.aio.StreamStreamCall[Any, bytes]) -> None:
+            nonlocal admitted
+            if number % 6 == 0:
+                await call.done_writing()
+            elif number % 6 == 1:
+                port.publish(MINE, str(number), number + 2)
+            elif number % 6 == 2:
+                port.server.end_streams()
+            elif number % 6 == 3:
+                admitted = not admitted
+            elif number % 6 == 4:
+                await call.write(asks("", ENDPOINT, "x" * (LONGEST_NAME + 1)))
+
+        async def come_and_go(number: int) -> None:
+            gateway = (MINE, THEIRS, "infra/unknown")[number % 3]
+            call = begun(await port.connect(gateway), DELTA)
+            reading = asyncio.ensure_future(call.read())
+            with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+                if number % 7:
+                    names = _many(FAR_TOO_MANY if number % 50 == 1 else 3)
+                    await call.write(asks(f"{gateway}~{number}", CLUSTER, *names))
+                if number % 2:
+                    await asyncio.wait({reading}, timeout=0.3)
+                await breaks(number, call)
+            call.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+        for first in range(0, 200, 20):
+            await asyncio.gather(*(come_and_go(number) for number in range(first, first + 20)))
+        await until(lambda: not port.server.allowances.streams, why="some are still there")
+        # gRPC itself has one that waits for the next call.
+        await until(lambda: len(asyncio.all_tasks()) == before, 5, "tasks are left")
+        assert not port.server.sessions()
+        assert not caplog.records
