@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import trustme
 
 from testcluster import Cluster
 from tests.sources.following import EVERYWHERE, Following, connected
@@ -170,6 +171,38 @@ async def test_only_a_secret_that_is_named_is_read(cluster: Cluster, namespace: 
         await delete(cluster, namespace, secret("other", "one"))
         await followed.until(lambda: other not in followed.rows)
         assert not any(key.name == "foreign" for change in followed.changes for key in change.upserts)
+
+
+async def test_a_renewal_in_two_writes_keeps_the_pair_before(cluster: Cluster, namespace: str) -> None:
+    authority, key = trustme.CA(), Key("Secret", namespace, "cert")
+    (old_chain, old_key), (new_chain, new_key) = (_pair(authority) for _ in range(2))
+
+    def written(chain: bytes, private_key: bytes) -> Object:
+        data = {"tls.crt": base64.b64encode(chain).decode(), "tls.key": base64.b64encode(private_key).decode()}
+        return made("Secret", "cert", "v1", type="kubernetes.io/tls", data=data)
+
+    await apply(cluster, namespace, written(old_chain, old_key), gateway("cert"))
+    async with following(cluster) as followed:
+        before = followed.rows[key].data
+        assert not followed.rows[key].former
+        await apply(cluster, namespace, written(new_chain, old_key))
+        await followed.until(lambda: followed.rows[key].get("tls.crt") == new_chain)
+        assert followed.rows[key].former == before
+        await apply(cluster, namespace, written(new_chain, new_key))
+        await followed.until(lambda: followed.rows[key].get("tls.key") == new_key)
+        assert not followed.rows[key].former
+        await apply(cluster, namespace, written(new_chain, old_key))
+        await followed.until(lambda: bool(followed.rows[key].former))
+        await delete(cluster, namespace, written(new_chain, old_key))
+        await followed.until(lambda: key not in followed.rows)
+        await apply(cluster, namespace, written(new_chain, old_key))
+        await followed.until(lambda: key in followed.rows)
+        assert not followed.rows[key].former, "what is deleted is forgotten"
+
+
+def _pair(authority: trustme.CA) -> tuple[bytes, bytes]:
+    leaf = authority.issue_cert("a.test")
+    return b"".join(each.bytes() for each in leaf.cert_chain_pems), leaf.private_key_pem.bytes()
 
 
 async def test_nothing_is_asked_of_other_namespaces_where_some_are_given(cluster: Cluster, namespace: str) -> None:
