@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
 
 Object = dict[str, Any]
+# Plural, namespace and name.
+Place = tuple[str, str, str]
 Mood = Callable[[web.Request], web.StreamResponse | None]
 
 GATEWAY = "gateway.networking.k8s.io"
@@ -27,6 +29,13 @@ KINDS: dict[str, tuple[str, str, str, bool]] = {
     "httproutes": (GATEWAY, "v1", "HTTPRoute", True),
     "referencegrants": (GATEWAY, "v1", "ReferenceGrant", True),
 }
+
+
+class Copy(NamedTuple):
+    """What was held once."""
+
+    version: int
+    objects: dict[tuple[str, str, str], Object]
 
 
 class Cluster:
@@ -71,12 +80,23 @@ class Cluster:
         place = (plural, namespace, name)
         await self._record(place, None, self._objects[place])
 
-    async def vanish(self, *places: tuple[str, str, str]) -> None:
-        """Let objects (plural, namespace, name) be gone without an event, and lists be the only way to notice."""
-        for place in places:
-            del self._objects[place]
+    async def vanish(self, *places: Place) -> dict[Place, Object]:
+        """Let objects be gone without an event, and lists be the only way to notice; returns them."""
+        gone = {place: self._objects.pop(place) for place in places}
         self._version += 1
         self._compacted = self._version
+        await self.cut()
+        return gone
+
+    def appear(self, objects: dict[Place, Object]) -> None:
+        """Let objects be there as if they always had been: nobody is told."""
+        self._objects.update(objects)
+
+    async def rewind(self, *places: Place) -> None:
+        """Be a server whose history has gone back to before it had these objects."""
+        for place in places:
+            del self._objects[place]
+        self._version, self._history = 1, []
         await self.cut()
 
     async def change(self, change: Callable[[], object]) -> None:
@@ -92,6 +112,15 @@ class Cluster:
             for stream in streams:
                 stream.abort()
             self._changed.notify_all()
+
+    def copy(self) -> Copy:
+        """The data as they are now."""
+        return Copy(self._version, dict(self._objects))
+
+    async def restore(self, copy: Copy) -> None:
+        """End, and begin again with a copy of the data from before."""
+        self._version, self._objects, self._history = copy.version, dict(copy.objects), []
+        await self.cut()
 
     async def _record(self, place: tuple[str, str, str], now: Object | None, before: Object | None) -> None:
         async with self._changed:

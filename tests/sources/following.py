@@ -30,6 +30,8 @@ class Following:
         self.versions: dict[str, ApiVersion] = {}
         self.changes: list[ClusterChange] = []
         self.stored: dict[Key, Stored] = {}
+        # The same for who takes nothing that seems older than what is known.
+        self.believed: dict[Key, Stored] = {}
         self.stored_log: list[Key] = []
         self.troubles: list[str] = []
         self.source: KubernetesSource
@@ -83,8 +85,12 @@ class Following:
         self.stored_log.append(key)
         if stored is None:
             del self.stored[key]
-        else:
-            self.stored[key] = stored
+            self.believed.pop(key, None)
+            return
+        self.stored[key] = stored
+        known = self.believed.get(key)
+        if known is None or known.uid != stored.uid or int(known.resource_version) < int(stored.resource_version):
+            self.believed[key] = stored
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so; whatever is told, and time, may make it so."""

@@ -70,8 +70,8 @@ class NamedReads:
         if self._versions.get(key, -inf) < needed:
             self._require(key, needed, key.namespace)
 
-    def gone(self, key: Key) -> None:
-        """It was deleted: what a reading under way brings does not count."""
+    def forget(self, key: Key) -> None:
+        """It was deleted, or may have become older: what was read, or a reading under way brings, does not count."""
         self._versions.pop(key, None)
         if key in self._readings:
             self._readings[key].needed = inf

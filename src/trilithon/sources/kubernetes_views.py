@@ -11,7 +11,19 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
-from trilithon.kube.events import Degraded, Delete, Event, Found, Gone, Missing, Restored, Synced, Undecodable, Upsert
+from trilithon.kube.events import (
+    Degraded,
+    Delete,
+    Event,
+    Found,
+    Gone,
+    Missing,
+    Restored,
+    Rewound,
+    Synced,
+    Undecodable,
+    Upsert,
+)
 from trilithon.kube.objects import ApiKind, ObjectHead, ObjectName, ObjectPath
 from trilithon.model.api_version import BUNDLE_VERSION, CHANNEL, ApiVersion
 from trilithon.model.stored import Stored
@@ -46,6 +58,9 @@ class Holder(Protocol):
     def delete(self, name: ObjectName, now: float) -> None:
         """An object is gone."""
 
+    def forget_version(self, name: ObjectName) -> None:
+        """Which state of an object was known says nothing of what is told next; it will be told, or is gone."""
+
 
 class WholeObjects:
     """Objects that become rows."""
@@ -74,6 +89,10 @@ class WholeObjects:
         self._troubles.say(key, ())
         self._state.stored(key, None)
         self._state.remove(key, now)
+
+    def forget_version(self, name: ObjectName) -> None:
+        """Whoever writes to the object waits until it is told again."""
+        self._state.stored(Key(self._watched.name, name.namespace, name.name), None)
 
 
 def _stored(api_kind: ApiKind, name: ObjectName, value: StoredObject) -> Stored:
@@ -110,8 +129,12 @@ class NamedObjects:
     def delete(self, name: ObjectName, now: float) -> None:
         """An object is gone, and what it held is withdrawn at once."""
         key = Key(self._kind, name.namespace, name.name)
-        self._reads.gone(key)
+        self._reads.forget(key)
         self._state.remove(key, now)
+
+    def forget_version(self, name: ObjectName) -> None:
+        """It is read again, whatever its version."""
+        self._reads.forget(Key(self._kind, name.namespace, name.name))
 
 
 class _CrdMetadata(Struct):
@@ -151,6 +174,9 @@ class Definitions:
         self.names.discard(name.name)
         self._state.api_version(name.name, None, now)
 
+    def forget_version(self, name: ObjectName) -> None:
+        """Definitions have none here."""
+
     def define(self, watched: WatchedKind) -> bool:
         """Whether one of them is for this kind."""
         return not self.names.isdisjoint(definitions_of(watched))
@@ -178,8 +204,7 @@ class View:
         self.holder = holder
         # What a complete list was without, and is there for us all the same.
         self.held = guard.hold()
-        # When the watch is to begin anew, because of what is held.
-        self.look_at: float | None = None
+        self._guard = guard
         # Whether so many of these names are too many to vanish.
         self.is_mass: Callable[[Collection[ObjectName]], bool] = self._are_many
         self._place = str(watched)
@@ -196,8 +221,9 @@ class View:
         self._swept: set[ObjectName] = set()
         # Whether that list has an object that may be any of those.
         self._has_unnamed = False
-        # Whether the watch began anew because of what is held, and whether the next list may be of other objects.
-        self._is_look = self._is_doubtful = False
+        # Whether the watch has completed a list, and that while something was held; whether the next one may be of
+        # other objects.
+        self.is_listed = self._was_alarmed = self._is_doubtful = False
 
     def __len__(self) -> int:
         return len(self._names)
@@ -205,8 +231,7 @@ class View:
     def begin(self) -> None:
         """A new watch begins, which does not know what the last one told."""
         self._unseen, self._swept = set(self._names), set()
-        self.is_outdated = self._has_unnamed = False
-        self._is_look, self.look_at = self.look_at is not None, None
+        self.is_outdated = self.is_listed = self._has_unnamed = False
         self._well()
 
     def drop(self, now: float) -> None:
@@ -239,19 +264,23 @@ class View:
                 self._listed(now)
             case Degraded() | Missing() | Gone():
                 self._failed(event, now)
+            case Rewound():
+                self._is_doubtful = True
+                for name in self._names:
+                    self.holder.forget_version(name)
             case Restored():
                 self._well()
 
     def _listed(self, now: float) -> None:
         """A list is complete: what it is without is gone, or held."""
-        self.is_synced = True
+        self.is_synced = self.is_listed = True
         if not self._has_unnamed:
             missing = {*self._unseen, *self._swept, *self.held.names}
             for name in self._gone(missing, now):
                 self._delete(name, now)
             self._unseen, self._swept = set(), set()
-        self._has_unnamed = self._is_look = self._is_doubtful = False
-        self.look_at = self.held.next_look(now)
+        self._has_unnamed = self._is_doubtful = False
+        self._was_alarmed = self._guard.is_alarmed
         self._tell_held()
 
     def _gone(self, missing: Collection[ObjectName], now: float) -> Collection[ObjectName]:
@@ -259,7 +288,7 @@ class View:
             return missing
         new = self.held.new(missing)
         is_mass_ = bool(new) and (self._is_doubtful or self.is_mass(new))
-        return self.held.judge(missing, len(self._names), now, is_mass=is_mass_, is_look=self._is_look)
+        return self.held.judge(missing, len(self._names), now, is_mass=is_mass_, is_next=self._was_alarmed)
 
     def _are_many(self, new: Collection[ObjectName]) -> bool:
         return is_mass(len(new), len(self._names) - len(self.held))
@@ -267,7 +296,7 @@ class View:
     def _failed(self, event: Degraded | Missing | Gone, now: float) -> None:
         self.trouble = event
         self.missing_since = None if isinstance(event, Degraded) else now
-        self._is_look = False
+        self._was_alarmed = False
         # A kind that is served again was perhaps made anew, and its objects not yet.
         self._is_doubtful |= not isinstance(event, Degraded)
         self._troubles.say(self._place, [kind_problem(self.watched, event)])
