@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +12,8 @@ from testcluster.api import ApiError, Object
 from trilithon.resources.core import BackendResource
 from trilithon.resources.decode import decode
 from trilithon.resources.parameters import GatewayParameters
-from trilithon.resources.schema import definitions
+
+pytestmark = pytest.mark.usefixtures("own_kinds")
 
 LONG = "a" * 64
 PATHS = {"Backend": "backends", "GatewayParameters": "gatewayparameters"}
@@ -100,34 +100,6 @@ CASES = [
     for kind, specs in (("Backend", BACKENDS), ("GatewayParameters", PARAMETERS))
     for name, spec in specs.items()
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _defined(cluster: Cluster) -> None:
-    """The definitions, as the API server has them."""
-    for definition in definitions():
-        cluster.apply(definition)
-        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}"
-        conditions = cluster.wait_for("the definition", partial(_conditions, cluster, path), 30)
-        assert "NonStructuralSchema" not in conditions
-    for plural in PATHS.values():
-        cluster.wait_for("the kind", partial(_is_served, cluster, plural), 30)
-
-
-def _is_served(cluster: Cluster, plural: str) -> bool:
-    try:
-        return cluster.find(f"/apis/trilithon.dev/v1alpha1/{plural}") is not None
-    except ApiError as error:
-        # "storage is (re)initializing", for a moment after the definition is there.
-        if error.status == 429:
-            return False
-        raise
-
-
-def _conditions(cluster: Cluster, path: str) -> set[str]:
-    conditions = (cluster.get(path).get("status") or {}).get("conditions") or []
-    found = {each["type"] for each in conditions if each["status"] == "True"}
-    return found if "Established" in found else set()
 
 
 @pytest.mark.parametrize(("kind", "spec"), CASES)

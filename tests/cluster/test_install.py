@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 import yaml
 
-from testcluster import Cluster
+from testcluster import Cluster, Failure
 from testcluster.api import Object
 from tests.cli.invoking import trilithon
 from trilithon.infrastructure.installation import AUTHORITY_SECRET
@@ -67,12 +68,19 @@ def questions(rights: tuple[Right, ...]) -> Iterator[tuple[str, str, str, str]]:
 
 @pytest.mark.usefixtures("installed")
 def test_the_service_account_may_do_what_the_controller_does(cluster: Cluster) -> None:
-    refused = [
+    # The API server hears of roles and bindings a moment after they are stored.
+    with suppress(Failure):
+        cluster.wait_for("its rights", lambda: not refused(cluster))
+    assert refused(cluster) == []
+
+
+def refused(cluster: Cluster) -> list[tuple[str, str, str, str]]:
+    """What the service account needs and may not do."""
+    return [
         *(each for each in questions(CLUSTER) if not is_allowed(cluster, *each[:3], name=each[3])),
         *(each for each in questions(SERVED) if not is_allowed(cluster, *each[:3], "default", each[3])),
         *(each for each in questions(own(NAME, AUTHORITY_SECRET)) if not is_allowed(cluster, *each[:3], NAME, each[3])),
     ]
-    assert refused == []
 
 
 @pytest.mark.parametrize(

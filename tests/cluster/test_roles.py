@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from testcluster import Cluster
 from testcluster.api import Object
+from tests.cli.invoking import json_of, refusal
 
 ROLES = Path(__file__).parents[2] / "deploy/roles"
 PROVIDER, OPERATOR = "infrastructure-provider", "cluster-operator"
@@ -23,6 +26,10 @@ def manifest(kind: str, api_version: str = GATEWAY_API, **content: Any) -> Objec
 
 
 LISTENER = {"name": "http", "port": 80, "protocol": "HTTP"}
+SELECTING = {
+    **LISTENER,
+    "allowedRoutes": {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"of": "roles-test"}}}},
+}
 # What each person makes, changes and removes, by its plural.
 PARTS: dict[str, tuple[Object, frozenset[str], frozenset[str]]] = {
     # plural: (manifest, who makes it in the application's namespace, who makes it in another one)
@@ -69,17 +76,24 @@ PARTS: dict[str, tuple[Object, frozenset[str], frozenset[str]]] = {
 
 
 @pytest.fixture(scope="module")
-def application(cluster: Cluster) -> Iterator[str]:
+def application(cluster: Cluster, own_kinds: None) -> Iterator[str]:
     """The namespace of an application, with the four people bound to their roles."""
-    namespace = "test-roles-application"
+    namespace = f"test-roles-{secrets.token_hex(4)}"
     roles = sorted(file for file in ROLES.glob("*.yaml") if file.stem != "kustomization")
     cluster.apply(*roles)
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {"of": "roles-test"}}}
+    )
     bindings = [
         *(_binding("ClusterRoleBinding", person) for person in (PROVIDER, OPERATOR)),
         *(_binding("RoleBinding", person) for person in (ADMIN, DEVELOPER)),
     ]
     cluster.apply(*bindings, namespace=namespace)
+    # The API server hears of roles and bindings a moment after they are stored; a role's rights come all at once.
+    signs = {PROVIDER: "gatewayclasses", OPERATOR: "gateways", ADMIN: "gateways", DEVELOPER: "services"}
+    for person, plural in signs.items():
+        path = path_of(plural, namespace)
+        cluster.wait_for(f"rights of the {person}", partial(_may_list, cluster, person, path))
     yield namespace
     cluster.delete(*bindings, *roles, namespace=namespace)
     cluster.api.delete(f"/api/v1/namespaces/{namespace}")
@@ -99,6 +113,10 @@ def _binding(kind: str, person: str) -> Object:
 def asked(cluster: Cluster, person: str, method: str, path: str, body: object = None) -> int:
     """The status of a request of a person."""
     return cluster.api.request(method, path, body, headers={"Impersonate-User": person})[0]
+
+
+def _may_list(cluster: Cluster, person: str, path: str) -> bool:
+    return asked(cluster, person, "GET", path) == 200
 
 
 def path_of(plural: str, namespace: str) -> str:
@@ -149,3 +167,29 @@ def test_nobody_writes_statuses(cluster: Cluster, application: str) -> None:
 
 def test_a_role_that_is_not_bound_gives_nothing(cluster: Cluster, application: str) -> None:
     assert {asked(cluster, "nobody", "GET", path_of(plural, application)) for plural in PARTS} == {403}
+
+
+def test_a_developer_has_the_application_checked(cluster: Cluster, application: str) -> None:
+    """With that role alone, which holds in one namespace: classes and Secrets cannot be read, and that is said."""
+    account = {"kind": "ServiceAccount", "name": "default", "namespace": application}
+    binding = {**_binding("RoleBinding", DEVELOPER), "metadata": {"name": "developers-tools"}, "subjects": [account]}
+    gateway = manifest("Gateway", spec={"gatewayClassName": "of-nobody-here", "listeners": [SELECTING]})
+    backend = {"name": "nowhere", "port": 80}
+    route = manifest("HTTPRoute", spec={"parentRefs": [{"name": "roles-test"}], "rules": [{"backendRefs": [backend]}]})
+    cluster.apply(binding, gateway, route, namespace=application)
+    config = cluster.service_account_kubeconfig(application, "default")
+    here = ("--cluster", "--kubeconfig", config, "--namespace", application)
+    found = json_of("check", *here, status=1)
+    cluster.delete(binding, gateway, route, namespace=application)
+    assert {each["code"]: each["object"] for each in found if each["severity"] == "error"} == {
+        "BackendNotFound": f"HTTPRoute {application}/roles-test"
+    }
+    unread = {each["message"].partition(", so ")[2].split()[0] for each in found if each["code"] == "NotRead"}
+    assert unread == {"every", "classes", "certificates", "those"}
+
+
+def test_somebody_without_rights_is_told_what_is_lacking(cluster: Cluster, namespace: str) -> None:
+    config = cluster.service_account_kubeconfig(namespace, "default")
+    line = refusal("check", "--cluster", "--kubeconfig", config, "--namespace", namespace, status=3)
+    assert "you may not list" in line
+    assert "HTTPRoute" in line

@@ -6,8 +6,9 @@ controller refuses: to attach where a listener does not take routes from, to ref
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -96,7 +97,20 @@ class Place(Struct, frozen=True):
     def wait_reason(self, route_name: str, type_: str, reason: str) -> None:
         """Wait until a condition is so for that reason."""
         what = f"{type_} of {route_name} to be {reason}"
-        self.town.cluster.wait_for(what, lambda: self.reason(route_name, type_) == reason)
+        self.town.cluster.wait_for(what, lambda: self.reason(route_name, type_) == reason, 60)
+
+    def wait_rights(self) -> None:
+        """Wait until everybody has theirs: the API server hears of a role a moment after it is stored."""
+        group = "gateway.networking.k8s.io"
+        # One right of each tells of all that come with the same role.
+        signs: dict[str, Callable[[Person], bool]] = {
+            "infrastructure-provider": lambda each: each.may("update", "gatewayclasses", group=group),
+            "cluster-operator": lambda each: each.may("create", "gateways", self.operators, group),
+            "application-admin": lambda each: each.may("create", "gateways", self.application, group),
+            "application-developer": lambda each: each.may("create", "httproutes", self.application, group),
+        }
+        for name, has_rights in signs.items():
+            self.town.cluster.wait_for(f"rights of the {name}", partial(has_rights, self.people[name]))
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +128,7 @@ def place(town: Town) -> Iterator[Place]:
         ]
         cluster.apply(*roles, *bindings, namespace=one.application)
         stack.callback(cluster.delete, *bindings, *roles, namespace=one.application)
+        one.wait_rights()
         shared = gateway("shared", town.controllers.class_name)
         shared["spec"]["listeners"][0]["allowedRoutes"] = SHARED_BY_LABEL
         assert one.operator.ask("POST", one.path("gateways", one.operators), shared) == 201
