@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.sources.cluster import GATEWAY, Cluster, refusal
+from tests.sources.cluster import Cluster, refusal
 
 OURS = "trilithon.dev/gateway-controller"
+EDGE = {"edge": "yes"}
 LISTENERS = [{"name": "http", "port": 80, "protocol": "HTTP"}]
 
 
@@ -129,12 +130,77 @@ async def test_a_backend_with_a_name_is_judged_as_by_the_controller(kubeconfig: 
     assert "backendHostnames" in problem["hint"]
 
 
-@pytest.mark.parametrize("plural", ["gateways", "httproutes"])
+# What rights in one namespace alone never include, besides what is lent from elsewhere.
+OF_THE_CLUSTER = ("customresourcedefinitions", "gatewayclasses", "namespaces")
+
+
+def refusing(*paths: str) -> Any:
+    """Lists of these are refused; "/apis/a/v1/namespaces/shop/b" is written as a whole, a kind by its plural."""
+
+    def mood(request: web.Request) -> web.StreamResponse | None:
+        path = request.path if request.path in paths else request.path.rpartition("/")[2]
+        return refusal(403, "Forbidden") if path in paths else None
+
+    return mood
+
+
+async def test_rights_in_a_namespace_alone_are_enough_to_look_at_it(kubeconfig: Path) -> None:
+    """What cannot be read is told, and costs no other answer: of the route only the backend is a mistake."""
+    cluster = Cluster()
+    listener = {
+        **LISTENERS[0],
+        "allowedRoutes": {"namespaces": {"from": "Selector", "selector": {"matchLabels": EDGE}}},
+    }
+    async with cluster.serving():
+        await cluster.put("namespaces", "shop", labels=EDGE)
+        await cluster.put("gateways", "edge", "shop", spec={"gatewayClassName": "mine", "listeners": [listener]})
+        backend = {"name": "nowhere", "port": 80}
+        spec = {"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": [backend]}]}
+        await cluster.put("httproutes", "web", "shop", spec=spec)
+        guest = {"parentRefs": [{"name": "shared", "namespace": "infra"}], "rules": [{"backendRefs": [backend]}]}
+        await cluster.put("httproutes", "guest", "shop", spec=guest)
+        cluster.moods.append(refusing(*OF_THE_CLUSTER, "secrets", "configmaps"))
+        code, out, _ = await looked(configured(kubeconfig, cluster), "check", "--namespace", "shop", "-o", "json")
+        found = json.loads(out)
+    assert code == 1
+    assert [each["object"] for each in found if each["severity"] == "error"] == ["HTTPRoute shop/web"]
+    told = {each["message"].partition(", so ")[2] for each in found if each["code"] == "NotRead"}
+    assert f"every Gateway is taken for one of the controller {OURS}" in told
+    assert len(told) == 4
+    assert "Gateway infra/shared is not read" in next(
+        each["message"] for each in found if each["object"] == "HTTPRoute shop/guest"
+    )
+
+
+async def test_a_secret_that_may_not_be_read_is_no_mistake(kubeconfig: Path) -> None:
+    cluster = Cluster()
+    tls = {"name": "https", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "key"}]}}
+    async with cluster.serving():
+        await cluster.put("namespaces", "shop")
+        await cluster.put("gatewayclasses", "mine", spec={"controllerName": OURS})
+        await cluster.put("gateways", "edge", "shop", spec={"gatewayClassName": "mine", "listeners": [tls]})
+        cluster.moods.append(refusing("secrets", "/api/v1/namespaces/shop/secrets/key"))
+        code, out, _ = await looked(configured(kubeconfig, cluster), "check", "-o", "json")
+    assert code == 0
+    assert "Secret shop/key" in {each["object"] for each in json.loads(out)}
+
+
+async def test_who_may_not_even_see_the_namespace_is_told_so(kubeconfig: Path) -> None:
+    cluster = Cluster()
+    async with cluster.serving():
+        await cluster.put("namespaces", "shop")
+        cluster.moods.append(refusing(*OF_THE_CLUSTER, "/api/v1/namespaces/shop"))
+        code, _, err = await looked(configured(kubeconfig, cluster), "check", "--namespace", "shop")
+    assert code == 3
+    assert "403" in err
+
+
+@pytest.mark.parametrize("plural", ["gateways", "httproutes", "services", "namespaces"])
 async def test_who_may_not_list_a_kind_is_told_so_at_once(kubeconfig: Path, plural: str) -> None:
     cluster = Cluster()
 
     def forbidding(request: web.Request) -> web.StreamResponse | None:
-        return refusal(403, "Forbidden") if request.path == f"/apis/{GATEWAY}/v1/{plural}" else None
+        return refusal(403, "Forbidden") if request.path.endswith(f"/v1/{plural}") else None
 
     async with cluster.serving():
         cluster.moods.append(forbidding)

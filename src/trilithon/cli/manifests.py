@@ -54,27 +54,33 @@ def read(origin: Origin, settings: Settings | None = None) -> Manifests:
     if not origin.is_cluster:
         return Manifests(source, translate(change.upserts.values(), settings), change.problems)
     from trilithon.cli.cluster_reading import read_cluster, settings_of
+    from trilithon.cli.cluster_rights import assumed_classes, unread_parents
     from trilithon.cli.said import not_programmed
 
     found = read_cluster(origin)
     settings = settings_of(origin)
     # Namespaces that files imply say less than those that exist.
     implied = {key: row for key, row in change.upserts.items() if source.position(key) is None}
-    applied = {**implied, **found.resources, **{key: change.upserts[key] for key in change.upserts.keys() - implied}}
+    written = {**found.resources, **{key: change.upserts[key] for key in change.upserts.keys() - implied}}
+    applied = {**implied, **assumed_classes(written.values(), found.lacking, origin.controller_name), **written}
+    # With all rights, what is elsewhere is left out on purpose.
+    judged = change.upserts if origin.paths else found.resources
+    parents = unread_parents(judged.values(), origin.namespaces) if found.lacking and origin.namespaces else ()
+    unread = (*found.problems, *parents)
     if origin.paths:
         translation = translate(applied.values(), settings)
-        return Manifests(source, translation, change.problems, found.resources, found.problems)
+        return Manifests(source, translation, change.problems, found.resources, unread)
     served = {key for key, condition in found.programmed.items() if condition.status == "True"}
     translation = translate(applied.values(), settings, served)
     engine = translation.engine
     said = not_programmed(found.programmed, engine.rows(OURS), problems_of(engine))
-    return Manifests(source, translation, change.problems, found.resources, (*found.problems, *said))
+    return Manifests(source, translation, change.problems, found.resources, (*unread, *said))
 
 
 def all_problems(manifests: Manifests) -> tuple[ProblemView, ...]:
     """Every problem of files and objects, by file, line and field; beside a cluster only what the files bring."""
     views = [*map(view_of_file_problem, manifests.misread)]
-    views += (problem_view(problem, None, None) for problem in manifests.unread)
+    views += (view(manifests, problem) for problem in manifests.unread)
     problems = problems_of(manifests.translation.engine)
     if manifests.in_cluster is not None and manifests.source.paths:
         written = set(manifests.written())

@@ -33,12 +33,14 @@ class Scope(Struct, frozen=True, kw_only=True):
     """Which namespaces count: those named (all, if there are none) whose labels a selector takes, if there is one.
 
     The selector is written as for kubectl. Objects without a namespace always count, and so do the GatewayParameters in
-    ``own_namespace``, where the controller is installed.
+    ``own_namespace``, where the controller is installed. ``without`` are watches, by what they are called, that somebody
+    who only looks does without.
     """
 
     namespaces: tuple[str, ...] = ()
     namespace_selector: str = ""
     own_namespace: str = ""
+    without: frozenset[str] = frozenset()
 
 
 class WatchedKind(Struct, frozen=True):
@@ -89,7 +91,7 @@ def watched(scope: Scope) -> tuple[WatchedKind, ...]:
     for kind in (each for each in KINDS if each.name in SOURCES):
         wanted = KindWanted(kind.group, kind.name, kind.versions)
         found += [WatchedKind(wanted, selection, kind) for selection in _selections(kind, scope)]
-    return tuple(found)
+    return tuple(each for each in found if str(each) not in scope.without)
 
 
 def _selections(kind: Kind, scope: Scope) -> list[Selection]:
