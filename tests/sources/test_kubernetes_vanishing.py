@@ -11,7 +11,7 @@ from aiohttp import web
 from tests.sources.cluster import GATEWAY, KINDS, Cluster, refusal
 from tests.sources.following import Following, following
 from trilithon.resources.meta import Key
-from trilithon.sources import kubernetes_guard
+from trilithon.sources import kubernetes
 from trilithon.sources.kubernetes_guard import MANY
 
 ROUTE = {"parentRefs": [{"name": "gw", "namespace": "infra"}]}
@@ -26,7 +26,7 @@ DEFINITIONS = tuple(
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes_guard, "LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(kubernetes, "RELIST_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -164,6 +164,30 @@ async def test_definitions_that_vanish_together_take_only_consent_with_them(clus
         await followed.until(lambda: not followed.names("HTTPRoute") and GATEWAY_KEY not in followed.rows)
         assert followed.versions == {}
         await followed.until(lambda: "vanished" not in followed.problems())
+
+
+async def test_what_a_history_that_went_back_never_had_is_held_however_few(cluster: Cluster) -> None:
+    async with following(cluster.address) as followed:
+        await followed.first()
+        await cluster.rewind(ROUTES[0])
+        await held(followed, f"1 of {MANY}")
+        assert followed.names("HTTPRoute") == PATHS
+
+
+async def test_what_was_only_hidden_is_found_again(cluster: Cluster) -> None:
+    """Of consent, too, which went at once; though no event ever tells that it is there."""
+    who = {"group": GATEWAY, "kind": "HTTPRoute", "namespace": "x"}
+    grant = ("referencegrants", "shop", "grant")
+    await cluster.put(*grant[::2], "shop", spec={"from": [who], "to": [{"group": "", "kind": "Service"}]})
+    async with following(cluster.address) as followed:
+        await followed.first()
+        hidden = await cluster.vanish(*ROUTES, grant)
+        await held(followed, f"{MANY} of {MANY}")
+        await followed.until(lambda: not followed.names("ReferenceGrant"))
+        cluster.appear(hidden)
+        await followed.until(lambda: followed.names("ReferenceGrant") == {"shop/grant"})
+        await followed.until(lambda: "vanished" not in followed.problems())
+        assert followed.names("HTTPRoute") == PATHS
 
 
 async def test_kinds_that_are_defined_anew_get_time_for_their_objects(cluster: Cluster) -> None:

@@ -37,6 +37,9 @@ from trilithon.sources.kubernetes_views import Definitions, Holder, NamedObjects
 SLICE_SECONDS = 0.004
 # A watch that fails by a mistake of ours begins anew, but not more often than this.
 RESTART_SECONDS = 1.0
+# While anything is held that vanished all kinds are listed anew this often: a watch does not tell of what was there all
+# the time.
+RELIST_SECONDS = 30.0
 # While the first state is incomplete, time alone can complete it.
 LOOK_SECONDS = 0.5
 # A first state that takes longer than this is worth a word.
@@ -70,6 +73,7 @@ class KubernetesSource:
         self._wake = asyncio.Event()
         self._troubles = Troubles(on_trouble)
         self._guard = Guard(hold_seconds)
+        self._following: dict[View, asyncio.Timeout] = {}
         self._state = ClusterState(on_stored, self._read, self._let_go, scope)
         self._reads = NamedReads(transport, self, self._state.is_named)
         self._definitions = Definitions(self._state)
@@ -79,6 +83,7 @@ class KubernetesSource:
     async def changes(self) -> AsyncGenerator[ClusterChange, None]:
         """The complete first state as soon as it is known, then differences: a lone one at once, many together."""
         watching = [asyncio.create_task(self._watch(view), name=f"watch {view.watched}") for view in self._views.all]
+        watching.append(asyncio.create_task(self._relist(), name="look again at what vanished"))
         self._state.read_again()
         try:
             await self._known()
@@ -182,16 +187,29 @@ class KubernetesSource:
             await asyncio.sleep(RESTART_SECONDS)
 
     async def _follow_until_look(self, view: View) -> None:
-        """Follow until the watch ends, or another list is wanted because of what is held."""
-        until = asyncio.timeout(None)
+        """Follow until the watch ends, or another list is wanted."""
+        until = self._following[view] = asyncio.timeout(None)
         try:
             async with until:
-                await self._follow(view, until)
+                await self._follow(view)
         except TimeoutError:
             if not until.expired():
                 raise
+        finally:
+            del self._following[view]
 
-    async def _follow(self, view: View, until: asyncio.Timeout) -> None:
+    async def _relist(self) -> None:
+        """While anything is held, and once more after, have every watch that is well begin anew."""
+        was_holding = False
+        while True:
+            await asyncio.sleep(RELIST_SECONDS)
+            is_holding = self._guard.is_holding
+            for view, until in self._following.items() if is_holding or was_holding else ():
+                if view.is_listed and view.trouble is None and not until.expired():
+                    until.reschedule(asyncio.get_running_loop().time())
+            was_holding = is_holding
+
+    async def _follow(self, view: View) -> None:
         each = view.watched
         watch = Watch(self._discovery, each.wanted, view.holder.decode, each.selection)
         view.begin()
@@ -204,8 +222,6 @@ class KubernetesSource:
                 view.hear(event, now)
                 if not isinstance(event, Upsert):
                     self._views.sweep(now)
-                    ends = None if view.look_at is None else asyncio.get_running_loop().time() + view.look_at - now
-                    until.reschedule(ends)
                 self._wake.set()
                 if now >= slice_ends:
                     await asyncio.sleep(0)

@@ -15,8 +15,6 @@ from trilithon.kube.objects import ObjectName
 HOLD_SECONDS = 300.0
 # So many of a kind, and at least half of it, are a mass.
 MANY = 20
-# While something is held another list is asked for this often: a watch does not tell of what was there all the time.
-LOOK_SECONDS = 30.0
 
 
 def is_mass(missing: int, known: int) -> bool:
@@ -35,6 +33,11 @@ class Guard:
     def is_alarmed(self) -> bool:
         """Whether anything vanished in a mass and is held."""
         return any(hold.has_mass for hold in self._holds)
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether anything is held."""
+        return any(self._holds)
 
     def hold(self) -> Hold:
         """What one more watch holds back."""
@@ -80,16 +83,15 @@ class Hold:
         return [name for name in missing if name not in self._since]
 
     def judge(
-        self, missing: Collection[ObjectName], known: int, now: float, *, is_mass: bool, is_look: bool
+        self, missing: Collection[ObjectName], known: int, now: float, *, is_mass: bool, is_next: bool
     ) -> list[ObjectName]:
         """A complete list is without these of so many known objects: returns those that are gone; the others are held.
 
         ``is_mass`` if those not held yet are one. While anything vanished in a mass, so may have whatever else is
-        missing; but not where ``is_look``: that list was asked for because something is held, and follows closely on
-        another.
+        missing; but not where ``is_next``: the list follows closely on another of that time, and few can go at once.
         """
         new = self.new(missing)
-        if self._guard.seconds > 0 and (is_mass or (self._guard.is_alarmed and not is_look)):
+        if self._guard.seconds > 0 and (is_mass or (self._guard.is_alarmed and not is_next)):
             self._since.update((name, now) for name in new)
             self.known = known
             if is_mass:
@@ -103,9 +105,3 @@ class Hold:
         """It is there again, or certainly gone."""
         self._since.pop(name, None)
         self._mass.discard(name)
-
-    def next_look(self, now: float) -> float | None:
-        """When the next list should be asked for; None while nothing is held."""
-        if not self._since:
-            return None
-        return min(now + LOOK_SECONDS, max(now, min(self._since.values()) + self._guard.seconds))
