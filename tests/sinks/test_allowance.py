@@ -294,6 +294,16 @@ async def test_who_does_not_read_is_broken_off(caplog: pytest.LogCaptureFixture)
         assert not caplog.records
 
 
+async def test_who_does_not_read_does_not_stay_beyond_its_certificate() -> None:
+    async with serving() as port:
+        port.server.publish(MINE, [XdsResource.of(CLUSTER, "large", (bytes(30 << 20),))], [], 2)
+        trust = port.of.trust
+        async with channel(port.server.port, trust.bundle, identity(trust, MINE, days=3 / 86_400)) as opened:
+            await begun(opened, DELTA).write(asks(NODE, CLUSTER))
+            await until(lambda: port.count(MINE) == 1, why="it is not there")
+            await until(lambda: not port.server.allowances.streams, 10, "it stays")
+
+
 async def test_nothing_remains_of_streams_however_they_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

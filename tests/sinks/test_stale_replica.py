@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import grpc.aio
 import pytest
 
+from tests.sinks.balancer import balancer
 from tests.sinks.test_security_port import DELTA, MINE, asks, begun
 from tests.sinks.xds_client import authority, channel, identity, security
 from tests.system.harness import until
@@ -47,36 +48,6 @@ class Replica:
             self.staleness.look()
 
 
-@asynccontextmanager
-async def balancer(ports: list[int | None]) -> AsyncIterator[int]:
-    """A port that leads each connection to any of these, as a Service does."""
-    dice = random.Random(11)
-    tasks: set[asyncio.Task[None]] = set()
-    writers: set[asyncio.StreamWriter] = set()
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.add(writer)
-        with suppress(ConnectionError):
-            while data := await reader.read(1 << 16):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", dice.choice(ports))
-        for each in (copy(reader, back), copy(there, writer)):
-            tasks.add(asyncio.create_task(each))
-
-    server = await asyncio.start_server(lead, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for writer in writers:
-            writer.transport.abort()
-        await asyncio.gather(*tasks)
-
-
 async def envoy(of: Authority, port: int, name: str) -> None:
     """Ask on a new connection again and again, as Envoy does with what the bootstrap says."""
     while True:
@@ -98,7 +69,9 @@ async def two_replicas() -> AsyncIterator[tuple[Replica, Replica, set[str]]]:
         for each in replicas:
             await each.server.start()
             stack.push_async_callback(each.server.stop)
-        port = await stack.enter_async_context(balancer([each.server.port for each in replicas]))
+        ports = [each.server.port or 0 for each in replicas]
+        dice = random.Random(11)
+        port = await stack.enter_async_context(balancer(lambda: dice.choice(ports)))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(envoy(of, port, str(index))) for index in range(ENVOYS)]
             yield *replicas, {node_id("infra", "edge", str(index)) for index in range(ENVOYS)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -47,7 +47,14 @@ class MountedSecret:
 class Replica:
     """A controller's xDS port for one Gateway."""
 
-    def __init__(self, port: int, authority: Authority, resources: Iterable[XdsResource], revision: int = 1) -> None:
+    def __init__(
+        self,
+        port: int,
+        authority: Authority,
+        resources: Iterable[XdsResource],
+        revision: int = 1,
+        admits: Callable[[str], bool] = lambda _node: True,
+    ) -> None:
         self.proxy = Proxy(EDGE.path)
         self.was_asked = False
         self.applied = 0
@@ -56,6 +63,7 @@ class Replica:
             on_proxy=self._on_proxy,
             on_applied=self._on_applied,
             grace=0.05,
+            admits=admits,
             security=Security(authority, ("localhost",)),
         )
         self.server.publish(EDGE.path, resources, (), revision)

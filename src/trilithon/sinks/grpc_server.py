@@ -40,7 +40,7 @@ _LOOK_SECONDS = 5.0
 _HOLD_SECONDS = 1.0
 # Revisions of which the time of publication is known, for an Envoy that answers late or never.
 _MOST_TIMES = 10_000
-# How long streams get to end by themselves when the server stops.
+# How long a stream gets to write what it has to say when it is to end.
 _STOP_SECONDS = 1.0
 
 _Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -244,21 +244,22 @@ class XdsServer:
             return
         gateway = gateway_of(first.node.id)
         stream = Stream(first.node.id, self._grace, lambda: self._tell(gateway))
-        if peer is not None:
-            # Later it may not connect; so it may not stay either. An Envoy with a newer certificate comes again.
-            stream.end_after(peer.seconds)
         reading = asyncio.create_task(self._read(stream, first, requests, allowance))
         writing = asyncio.create_task(stream.write(context))
         try:
-            await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+            # Later it may not connect; so it may not stay either. An Envoy with a newer certificate comes again.
+            seconds = None if peer is None else peer.seconds
+            await asyncio.wait({reading, writing}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             writing.cancel()
             raise
         finally:
             reading.cancel()
-            # Before anything is waited for: the call may be cancelled meanwhile, and nobody would ever leave.
-            self._leave(stream)
-            await self._finish(stream, reading, writing)
+            try:
+                # Before anything is waited for: the call may be cancelled meanwhile, and nobody would ever leave.
+                self._leave(stream)
+            finally:
+                await self._finish(stream, reading, writing)
         for task in (reading, writing):
             if not task.cancelled():
                 task.result()
@@ -297,7 +298,6 @@ class XdsServer:
                 while not reading.done() and not self._admits(node):
                     await asyncio.wait({reading}, timeout=_LOOK_SECONDS)
         except TimeoutError:
-            # Its next connection may find who knows better.
             return
         finally:
             reading.cancel()

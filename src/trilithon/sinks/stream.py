@@ -1,4 +1,4 @@
-"""One Envoy's open stream: its session, what is to be written to it, and its timers."""
+"""One Envoy's open stream: its session, what is to be written to it, and its timer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ class Stream:
         # so does what went wrong in it.
         self._outbox: asyncio.Queue[Response | Exception | None] = asyncio.Queue()
         self._wake: asyncio.TimerHandle | None = None
-        self._expiry: asyncio.TimerHandle | None = None
 
     def receive(self, message: DeltaDiscoveryRequest, names: int) -> None:
         """Take in what the Envoy says, which may add so many names. Raises Excess."""
@@ -78,15 +77,10 @@ class Stream:
         """End once everything is written; the Envoy serves on with what it has, and comes again."""
         self._outbox.put_nowait(None)
 
-    def end_after(self, seconds: float) -> None:
-        """End at that time at the latest."""
-        self._expiry = asyncio.get_running_loop().call_later(seconds, self.end)
-
     def close(self) -> None:
         """No timer of it runs any more."""
-        for timer in (self._wake, self._expiry):
-            if timer is not None:
-                timer.cancel()
+        if self._wake is not None:
+            self._wake.cancel()
 
 
 def _encoded(response: Response) -> bytes:
