@@ -293,6 +293,24 @@ async def test_pods_that_find_no_place_beside_those_of_before_get_it_in_the_end(
         assert cluster.names == ONLY_NEW
 
 
+async def test_each_change_of_class_is_waited_for_anew() -> None:
+    """However long ago the last one was."""
+    cluster = Cluster()
+    async with cluster.application() as application:
+        await apply(application, OLD)
+        await apply(application, NEW)
+        cluster.of(NEW.objects[0].path)["status"] = {"availableReplicas": 1}
+        await apply(application, NEW)
+        assert cluster.names == ONLY_NEW
+        for each in OLD.objects:
+            cluster.inventory.remove(each.path)
+        await apply(application, NEW)
+        cluster.now += 2 * PATIENCE_SECONDS
+        for _ in range(2):
+            await apply(application, OLD)
+            assert sorted(cluster.names) == BOTH
+
+
 async def test_what_an_earlier_gateway_owned_is_waited_for() -> None:
     """The garbage collector is about to take it."""
     cluster = Cluster()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trilithon.infrastructure.manifest import SERVICE
+from trilithon.infrastructure.manifest import DEPLOYMENT, SERVICE
 from trilithon.kube.objects import ObjectPath
 from trilithon.model.infrastructure import Generated
 from trilithon.resources.meta import Key
@@ -115,6 +115,22 @@ def test_news_that_comes_late_is_old() -> None:
     assert inventory.of(EDGE.gateway) == (answer,)
     assert inventory.remove(answer.path) == answer
     assert inventory.gateways() == ()
+
+
+def test_older_versions_count_once_history_went_back() -> None:
+    """Those of other kinds and namespaces may not have."""
+    inventory = Inventory()
+    newest, old = stored(generated(), version="10"), stored(generated(), version="9")
+    inventory.put(newest)
+    inventory.forget_versions(DEPLOYMENT)
+    inventory.forget_versions(SERVICE, "elsewhere")
+    assert not inventory.put(old)
+    for namespace in ("", "infra"):
+        inventory.put(newest)
+        inventory.forget_versions(SERVICE, namespace)
+        assert inventory.put(old)
+        assert inventory.of(EDGE.gateway) == (old,)
+        assert not inventory.put(stored(generated(), version="8")), "from there it goes on"
 
 
 def test_repairs_become_rarer() -> None:

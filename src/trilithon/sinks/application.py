@@ -345,6 +345,8 @@ class Application:
         paths = {each.path for each in wanted}
         mine = [each for each in self._inventory.of(attempt.gateway) if each.path not in paths]
         if not mine:
+            # What is unwanted later is waited for anew.
+            self._succession.forget(attempt.gateway)
             return
         owner = await self._owner(attempt)
         gone = unwanted(mine, owner, wanted)

@@ -18,7 +18,7 @@ from trilithon.kube.backoff import Backoff
 from trilithon.kube.client import Client
 from trilithon.kube.discovery import Discovery, KindWanted
 from trilithon.kube.errors import ApiError, KubeError
-from trilithon.kube.events import Degraded, Delete, Found, Gone, Missing, Restored, Synced, Undecodable, Upsert
+from trilithon.kube.events import Degraded, Delete, Found, Gone, Missing, Restored, Rewound, Synced, Undecodable, Upsert
 from trilithon.kube.objects import ApiKind, ObjectPath
 from trilithon.kube.watch import Watch
 from trilithon.kube.watch_state import Selection
@@ -116,7 +116,7 @@ class Applier:
         self._wake.set()
 
     def _look_at_all(self) -> None:
-        for gateway in {*self._wanted, *self._inventory.gateways()}:
+        for gateway in {*self._wanted, *self._inventory.gateways(), *self._said}:
             self._look_at(gateway)
 
     # What the API server holds
@@ -128,9 +128,11 @@ class Applier:
         async with aclosing(watch.events()) as events:
             async for event in events:
                 match event:
-                    case Upsert(_, existing):
+                    case Upsert(name, existing):
+                        self._told(ObjectPath(kind, name.name, name.namespace), "")
                         self._noted(existing)
                     case Delete(name):
+                        self._told(ObjectPath(kind, name.name, name.namespace), "")
                         self._gone(ObjectPath(kind, name.name, name.namespace))
                     case Synced():
                         self._listed.add((kind, namespace))
@@ -141,7 +143,10 @@ class Applier:
                     case Degraded(reason) | Missing(reason) | Gone(reason):
                         self._told(kind, f"generated {kind.plural} cannot be followed: {reason}")
                     case Undecodable(name, reason):
-                        self._told(name, f"{kind.kind} {name} cannot be read: {reason}")
+                        about = ObjectPath(kind, name.name, name.namespace) if name is not None else kind
+                        self._told(about, f"{kind.kind} {name} cannot be read: {reason}")
+                    case Rewound():
+                        self._inventory.forget_versions(kind, namespace)
                     case Found():
                         continue
 

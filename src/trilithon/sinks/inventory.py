@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from trilithon.kube.objects import ObjectPath
+import msgspec
+
+from trilithon.kube.objects import ApiKind, ObjectPath
 from trilithon.resources.meta import Key
 from trilithon.sinks.generated_objects import Existing
 
@@ -24,6 +26,12 @@ class Inventory:
         if existing.owner is not None:
             self._by_gateway.setdefault(existing.owner.gateway, {})[existing.path] = existing
         return True
+
+    def forget_versions(self, kind: ApiKind, namespace: str = "") -> None:
+        """Whatever is told next of the objects of a kind (in a namespace, or in all if "") is not older than known."""
+        for path, known in list(self._objects.items()):
+            if path.kind == kind and namespace in ("", path.namespace):
+                self.put(msgspec.structs.replace(known, version=""))
 
     def remove(self, path: ObjectPath) -> Existing | None:
         """The object is gone; what was known of it."""
