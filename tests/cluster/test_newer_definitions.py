@@ -106,6 +106,12 @@ class World:
         answer = ask(Target(addresses[0]["value"], host, 80, path)) if addresses else None
         return answer.status if answer is not None else 0
 
+    def checked(self) -> str:
+        """What ``trilithon check --cluster`` prints."""
+        options = ["--kubeconfig", str(self.cluster.kubeconfig), "--controller-name", f"newer.test/{self.namespace}"]
+        command = [sys.executable, "-m", "trilithon", "check", "--cluster", *options]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
     def events(self) -> set[str]:
         found = self.cluster.get(f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")["items"]
         return {f"{each['regarding']['name']} {each['reason']}" for each in found}
@@ -155,6 +161,9 @@ def test_what_is_not_understood_is_refused_before_and_after_a_restart(world: Wor
         world.cluster.wait_for("the route to end", lambda: world.answer("parents.test", "/") == 404)
         expected = {"partly RuleNotUnderstood", "wholly RuleNotUnderstood"}
         world.cluster.wait_for("the Events", lambda: expected <= world.events())
+    checked = world.checked()
+    assert "spec.rules[0].filters[0].type" in checked
+    assert "spec.parentRefs[0].kind" in checked
     before = {name: world.stored(name)["status"] for name in ("partly", "wholly", "parents")}
     assert before["parents"]["parents"], "nobody can tell whether it is ours still"
     with world.controller():
