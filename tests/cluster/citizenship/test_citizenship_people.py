@@ -181,6 +181,27 @@ def test_a_developer_reaches_another_namespace_only_by_its_grant(place: Place) -
     place.wait_reason("reaching", "ResolvedRefs", "RefNotPermitted")
 
 
+def test_a_developer_goes_round_no_grant_by_a_backend(place: Place) -> None:
+    """An address or a name leads anywhere: who writes it is the operator, and names are refused even then."""
+    operator, developer = place.operator, place.developer
+    assert operator.merge(f"/api/v1/namespaces/{place.application}", {"metadata": {"labels": {"shared": "yes"}}}) == 200
+    path = f"/apis/trilithon.dev/v1alpha1/namespaces/{place.application}/backends"
+    name = f"theirs.{place.other}.svc.cluster.local"
+    backend = {
+        "apiVersion": "trilithon.dev/v1alpha1",
+        "kind": "Backend",
+        "metadata": {"name": "by-name"},
+        "spec": {"endpoints": [{"hostname": {"hostname": name, "port": 80}}]},
+    }
+    people = [developer, place.people["application-admin"], operator]
+    assert [person.ask("POST", path, backend) for person in people] == [403, 403, 201]
+    leading = _attached(place, "leading", "by-name")
+    ref = {"group": "trilithon.dev", "kind": "Backend", "name": "by-name"}
+    leading["spec"]["rules"][0]["backendRefs"] = [ref]
+    assert developer.ask("POST", place.path("httproutes", place.application), leading) == 201
+    place.wait_reason("leading", "ResolvedRefs", "BackendHostname")
+
+
 def test_nobody_reads_the_secrets_of_others(place: Place) -> None:
     """Where Gateways are there are keys: only who runs those Gateways sees them."""
     path = f"/api/v1/namespaces/{place.operators}/secrets"
