@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -182,7 +183,13 @@ class Cluster:
         self.kill("kube-apiserver")
         self.restart("kube-apiserver")
 
-    def wait_for(self, what: str, look: Callable[[], T | None], seconds: float = 30.0) -> T:
+    @contextmanager
+    def without_data(self) -> Iterator[None]:
+        """Have the API server be one that lost everything it stored; at the end it has it back."""
+        with faults.without_data(self.layout, self.processes, self.wait_ready):
+            yield
+
+    def wait_for(self, what: str, look: Callable[[], T | None], seconds: float = 60.0) -> T:
         """Look again and again until there is something, and return it; Failure names what did not come."""
         deadline = time.monotonic() + seconds
         while True:
