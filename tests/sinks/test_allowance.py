@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -19,7 +20,7 @@ from tests.system.harness import until
 from trilithon.model.proxy import Proxy
 from trilithon.sinks.allowance import LONGEST_NAME, MOST_STRANGE_NAMES, MOST_STREAMS, MOST_TYPES
 from trilithon.sinks.authority import Authority
-from trilithon.sinks.grpc_options import OPTIONS
+from trilithon.sinks.grpc_options import OPTIONS, port_options
 from trilithon.sinks.grpc_server import XdsServer
 from trilithon.sinks.session import MOST_STRANGE_TOLD
 from trilithon.xds.node import node_id
@@ -242,8 +243,9 @@ async def test_who_says_nothing_is_sent_away(monkeypatch: pytest.MonkeyPatch) ->
 async def test_connections_are_bounded_and_none_stays_without_a_stream(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    options = {**dict(OPTIONS), "grpc.max_connection_idle_ms": 500, "grpc.max_allowed_incoming_connections": 10}
-    monkeypatch.setattr("trilithon.sinks.grpc_server.OPTIONS", tuple(options.items()))
+    options = {**dict(OPTIONS), "grpc.max_connection_idle_ms": 500}
+    monkeypatch.setattr("trilithon.sinks.grpc_options.OPTIONS", tuple(options.items()))
+    monkeypatch.setattr("trilithon.sinks.grpc_options.MOST_CONNECTIONS", 10)
     async with serving() as port:
         await Envoy(port, await port.connect(THEIRS)).gets_changes()
         shown = _context(port, tmp_path)
@@ -349,3 +351,13 @@ async def test_nothing_remains_of_streams_however_they_end(
         await until(lambda: len(asyncio.all_tasks()) == before, 5, "tasks are left")
         assert not port.server.sessions()
         assert not caplog.records
+
+
+def test_connections_leave_half_of_the_descriptors_to_the_rest() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1_024, before[1]))
+        most = dict(port_options())["grpc.max_allowed_incoming_connections"]
+        assert 2 * most <= resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import resource
+
+# Each is a descriptor and buffers, also before anything is known of who connects.
+MOST_CONNECTIONS = 4_096
 OPTIONS = (
     # The configuration of a large Gateway is one message of tens of megabytes.
     ("grpc.max_send_message_length", -1),
@@ -21,8 +25,18 @@ OPTIONS = (
     ("grpc.server_handshake_timeout_ms", 10_000),
     # Nor may anybody stay who showed a certificate and has no stream.
     ("grpc.max_connection_idle_ms", 10_000),
-    # Each is a descriptor and buffers, also before anything is known of who connects.
-    ("grpc.max_allowed_incoming_connections", 4_096),
     # An Envoy needs one.
     ("grpc.max_concurrent_streams", 16),
 )
+
+
+def port_options() -> tuple[tuple[str, int], ...]:
+    """Those of a port of a network, where connections may take half of the descriptors of this process, not more."""
+    wanted = 2 * MOST_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Containers often begin with 1,024 and may have more.
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    most = MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, soft // 2)
+    return (*OPTIONS, ("grpc.max_allowed_incoming_connections", most))

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from trilithon.model.proxy import Proxy, Rejected, together
 from trilithon.sinks.allowance import MOST_STRANGE_NAMES, Allowance, Allowances, Excess, check_node
-from trilithon.sinks.grpc_options import OPTIONS
+from trilithon.sinks.grpc_options import OPTIONS, port_options
 from trilithon.sinks.order import GRACE_SECONDS, ResourceKey
 from trilithon.sinks.peer import Peer, Unidentified
 from trilithon.sinks.session import Published, Session
@@ -125,7 +125,7 @@ class XdsServer:
 
         Publish what is known before: an Envoy that finds nothing waits.
         """
-        server = grpc.aio.server(options=OPTIONS)
+        server = grpc.aio.server(options=OPTIONS if self._security is None else port_options())
         handler = grpc.stream_stream_rpc_method_handler(
             self._serve, request_deserializer=_as_it_is, response_serializer=_as_it_is
         )
