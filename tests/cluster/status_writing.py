@@ -140,7 +140,7 @@ class Controller:
         ]
 
 
-async def until(what: str, look: Callable[[], Any], seconds: float = 30.0) -> Any:
+async def until(what: str, look: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Look again and again, beside the writers, until there is something."""
     async with asyncio.timeout(seconds):
         while True:

@@ -49,6 +49,7 @@ async def test_all_pages_together_are_the_list(client: Client, namespace: str) -
     assert len(pages) > 2
 
 
+@pytest.mark.usefixtures("disturbed")
 async def test_a_page_of_an_older_list_is_expired_after_a_compaction(
     client: Client, cluster: Cluster, namespace: str
 ) -> None:
@@ -140,7 +141,7 @@ async def test_one_leads_and_the_next_does_as_soon_as_it_gives_the_lease_back(cl
     first, second = Candidate(client, namespace, "first"), Candidate(client, namespace, "second")
     async with AsyncExitStack() as leading:
         await leading.enter_async_context(taking_part(first))
-        await asyncio.wait_for(first.is_leading.wait(), 10)
+        await asyncio.wait_for(first.is_leading.wait(), 30)
         async with taking_part(second):
             await leading.aclose()
             assert not first.leadership.leads
@@ -153,11 +154,11 @@ async def test_one_leads_and_the_next_does_as_soon_as_it_gives_the_lease_back(cl
 async def test_a_holder_that_vanished_is_followed_by_another(client: Client, namespace: str) -> None:
     gone = Candidate(client, namespace, "gone")
     async with taking_part(gone):
-        await asyncio.wait_for(gone.is_leading.wait(), 10)
+        await asyncio.wait_for(gone.is_leading.wait(), 30)
     # As if it had ended without a word: the Lease is its own again, and nobody renews it.
     body = {"spec": {"holderIdentity": "gone", "leaseDurationSeconds": 5}}
     await client.merge_patch(ObjectPath(LEASES, "tests", namespace), body, MANAGER)
     other = Candidate(client, namespace, "other")
     async with taking_part(other):
-        await asyncio.wait_for(other.is_leading.wait(), 20)
+        await asyncio.wait_for(other.is_leading.wait(), 60)
         assert other.leadership.leads

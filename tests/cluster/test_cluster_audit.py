@@ -18,7 +18,7 @@ def test_a_write_is_recorded_with_its_author(cluster: Cluster, namespace: str) -
         return {(event.by, event.verb, event.resource, event.code) for event in events}
 
     expected = {("admin", "patch", "services", 201), ("cluster:balancer", "patch", "services/status", 200)}
-    cluster.wait_for("both writes", lambda: expected <= seen(), 10)
+    cluster.wait_for("both writes", lambda: expected <= seen())
 
 
 def test_a_service_accounts_reads_are_recorded_and_ours_are_not(cluster: Cluster, namespace: str) -> None:
@@ -36,7 +36,7 @@ def test_a_service_accounts_reads_are_recorded_and_ours_are_not(cluster: Cluster
         events = [event for event in cluster.audit.read(mark) if event.namespace == namespace]
         return [(event.by, event.verb, event.code) for event in events if event.resource == "secrets"]
 
-    cluster.wait_for("the refused read", reads, 10)
+    cluster.wait_for("the refused read", reads)
     assert set(reads()) == {(account, "list", 403)}
 
 

@@ -27,7 +27,7 @@ def held(cluster: Cluster, namespace: str, name: str) -> str | None:
 
 def gets(cluster: Cluster, namespace: str, name: str) -> str:
     """The address that a Service gets."""
-    return cluster.wait_for(f"{name}'s address", lambda: held(cluster, namespace, name), 10)
+    return cluster.wait_for(f"{name}'s address", lambda: held(cluster, namespace, name))
 
 
 def settled(cluster: Cluster, namespace: str) -> None:
@@ -63,7 +63,7 @@ def test_an_address_goes_with_the_type(cluster: Cluster, namespace: str) -> None
     cluster.apply(balanced("web"), namespace=namespace)
     gets(cluster, namespace, "web")
     cluster.apply(service("web", type="ClusterIP"), namespace=namespace)
-    cluster.wait_for("the address to go", lambda: held(cluster, namespace, "web") is None, 10)
+    cluster.wait_for("the address to go", lambda: held(cluster, namespace, "web") is None)
 
 
 def test_a_restart_changes_no_address(cluster: Cluster, namespace: str) -> None:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from testcluster import Cluster
 from tests.cluster.pods import ask, client_pod, server_pod, service, wait_ready
 
+pytestmark = pytest.mark.usefixtures("disturbed")
+
 SERVER = "kube-apiserver"
-
-
-@pytest.fixture(autouse=True)
-def _settled(cluster: Cluster) -> Iterator[None]:
-    """Whoever comes after finds a cluster whose parts have all recovered."""
-    yield
-    cluster.settle()
 
 
 def config_map(name: str) -> dict[str, object]:

@@ -39,7 +39,7 @@ def until(cluster: Cluster, look: Callable[[], dict[str, str]]) -> dict[str, str
         except (OSError, AssertionError):
             return None
 
-    return cluster.wait_for("an answer", attempt, 10)
+    return cluster.wait_for("an answer", attempt)
 
 
 def balancer_address(cluster: Cluster, namespace: str, name: str = "web") -> str:
@@ -49,7 +49,7 @@ def balancer_address(cluster: Cluster, namespace: str, name: str = "web") -> str
         ingress = cluster.get(path)["status"]["loadBalancer"].get("ingress")
         return ingress[0]["ip"] if ingress else None
 
-    return cluster.wait_for(f"{name}'s address", held, 10)
+    return cluster.wait_for(f"{name}'s address", held)
 
 
 @pytest.mark.usefixtures("addresses")
@@ -63,7 +63,7 @@ def test_a_service_is_reached_from_the_node_and_spreads_over_its_pods(cluster: C
         seen.add(until(cluster, lambda: ask(address))["pod"])
         return seen == {"one", "two"}
 
-    cluster.wait_for("both pods to answer", both, 10)
+    cluster.wait_for("both pods to answer", both)
 
 
 def test_pods_see_each_others_addresses(cluster: Cluster, namespace: str, addresses: dict[str, str]) -> None:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from testcluster import Cluster
 from tests.cluster.kubelet_world import FOREVER, World, config_map, container, mounted, pod
 
-pytestmark = pytest.mark.timeout(300)
-
 API = "kube-apiserver"
 
 
 @pytest.fixture
-def world(cluster: Cluster, namespace: str) -> Iterator[World]:
-    """Where these tests work; the API server is there again after each."""
-    yield World(cluster, namespace)
-    cluster.resume(API)
-    if not cluster.processes[API].alive:
-        cluster.start(API)
-    cluster.wait_ready()
-    # Whoever comes after finds a cluster whose parts have all recovered.
-    cluster.settle()
+def world(cluster: Cluster, namespace: str, disturbed: None) -> World:
+    """Where these tests work."""
+    return World(cluster, namespace)
 
 
 def test_a_container_is_started_again_without_an_api_server(world: World) -> None:

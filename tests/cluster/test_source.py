@@ -268,6 +268,7 @@ async def test_objects_come_and_go_with_the_labels_of_their_namespace(cluster: C
 # The API server's moods
 
 
+@pytest.mark.usefixtures("disturbed")
 async def test_a_killed_api_server_takes_nothing_away_and_what_happened_meanwhile_is_told(
     cluster: Cluster, namespace: str
 ) -> None:
@@ -285,6 +286,7 @@ async def test_a_killed_api_server_takes_nothing_away_and_what_happened_meanwhil
         assert gone_since_the_first(followed, namespace) == {Key("HTTPRoute", namespace, "r1")}
 
 
+@pytest.mark.usefixtures("disturbed")
 async def test_after_a_compaction_only_differences_are_told(cluster: Cluster, namespace: str) -> None:
     await apply(cluster, namespace, *(route(f"r{index}", "a.test") for index in range(20)))
     async with following(cluster) as followed:

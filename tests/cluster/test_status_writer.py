@@ -117,7 +117,7 @@ async def test_storms_of_conflicts_converge(cluster: Cluster, namespace: str) ->
         for number in range(1, 7):
             ours.say(str(number))
             await asyncio.sleep(0.5)
-        await until("the last message", lambda: said(cluster, namespace) == {("stormy", OURS, "6")}, 20)
+        await until("the last message", lambda: said(cluster, namespace) == {("stormy", OURS, "6")})
         seconds = time.monotonic() - began
         is_over = True
         changes = sum(await asyncio.gather(*storms))
