@@ -33,8 +33,8 @@ class Scope(Struct, frozen=True, kw_only=True):
     """Which namespaces count: those named (all, if there are none) whose labels a selector takes, if there is one.
 
     The selector is written as for kubectl. Objects without a namespace always count, and so do the GatewayParameters in
-    ``own_namespace``, where the controller is installed. ``without`` are watches, by what they are called, that somebody
-    who only looks does without.
+    ``own_namespace``, where the controller is installed. ``without`` are watches, by what they are called, that
+    somebody who only looks does without.
     """
 
     namespaces: tuple[str, ...] = ()
