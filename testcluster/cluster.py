@@ -189,6 +189,12 @@ class Cluster:
         with faults.without_data(self.layout, self.processes, self.wait_ready):
             yield
 
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Have all that changes meanwhile never have been: at the end etcd is restored from a copy of now."""
+        with faults.undone(self.layout, self.processes, self.wait_ready):
+            yield
+
     def wait_for(self, what: str, look: Callable[[], T | None], seconds: float = 60.0) -> T:
         """Look again and again until there is something, and return it; Failure names what did not come."""
         deadline = time.monotonic() + seconds

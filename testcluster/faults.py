@@ -32,39 +32,70 @@ def compact(layout: Layout) -> None:
 
 @contextmanager
 def without_data(layout: Layout, processes: Processes, wait_ready: Callable[[], None]) -> Iterator[None]:
-    """Have the API server be one with an empty etcd, and at the end one that has everything again.
-
-    The other parts of the cluster stand still meanwhile, or they would take down what is not there any more.
-    """
-    store = ("etcd", "kube-apiserver")
-    others = [each.name for each in components(layout) if each.name not in store]
-    kept = layout.etcd.with_name(f"{layout.etcd.name}-kept")
-
-    def stop() -> None:
-        for name in reversed(store):
-            kill(processes, name)
-
-    def start() -> None:
-        for name in store:
-            processes.restart(name)
-        wait_ready()
-
-    for name in others:
-        processes[name].send(signal.SIGSTOP)
-    try:
-        stop()
-        layout.etcd.rename(kept)
+    """Have the API server be one with an empty etcd, and at the end one that has everything again."""
+    store = _Store(layout, processes, wait_ready)
+    with store.alone():
+        store.stop()
+        layout.etcd.rename(store.kept)
         try:
-            start()
+            store.start()
             yield
         finally:
-            stop()
-            shutil.rmtree(layout.etcd, ignore_errors=True)
-            kept.rename(layout.etcd)
-            start()
-    finally:
-        for name in others:
-            processes[name].send(signal.SIGCONT)
+            store.put_back()
+
+
+@contextmanager
+def undone(layout: Layout, processes: Processes, wait_ready: Callable[[], None]) -> Iterator[None]:
+    """Have the API server be one whose etcd was restored, at the end, from a copy of now."""
+    store = _Store(layout, processes, wait_ready)
+    with store.alone():
+        store.stop()
+        shutil.copytree(layout.etcd, store.kept)
+        try:
+            store.start()
+            yield
+        finally:
+            store.put_back()
+
+
+class _Store:
+    """The API server and its etcd, whose data can be put aside."""
+
+    NAMES = ("etcd", "kube-apiserver")
+
+    def __init__(self, layout: Layout, processes: Processes, wait_ready: Callable[[], None]) -> None:
+        self.kept = layout.etcd.with_name(f"{layout.etcd.name}-kept")
+        self._data = layout.etcd
+        self._processes = processes
+        self._wait_ready = wait_ready
+        self._others = [each.name for each in components(layout) if each.name not in self.NAMES]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the other parts of the cluster stand still, or they would take down what is not there any more."""
+        for name in self._others:
+            self._processes[name].send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for name in self._others:
+                self._processes[name].send(signal.SIGCONT)
+
+    def stop(self) -> None:
+        for name in reversed(self.NAMES):
+            kill(self._processes, name)
+
+    def start(self) -> None:
+        for name in self.NAMES:
+            self._processes.restart(name)
+        self._wait_ready()
+
+    def put_back(self) -> None:
+        """Go on with the data that were kept."""
+        self.stop()
+        shutil.rmtree(self._data, ignore_errors=True)
+        self.kept.rename(self._data)
+        self.start()
 
 
 def _etcd(layout: Layout, path: str, body: object) -> Any:
