@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import TypeVar
@@ -27,6 +27,7 @@ MOST_TYPES = 16
 # A request that took longer is followed by a pause of the same length, so that half of the time is for others.
 LONG_SECONDS = 0.02
 TOLD_SECONDS = 60.0
+_TOO_MANY_NAMES = f"the Gateway has none of more than {MOST_STRANGE_NAMES} names that are asked for"
 
 _Made = TypeVar("_Made")
 
@@ -95,33 +96,40 @@ class Allowances:
             self.tell(f"an Envoy of {who} is refused: {excess}")
 
 
-def check_node(node: str) -> None:
-    """Whether it can be a node id. Raises Excess."""
-    if len(node) > LONGEST_NAME:
-        raise Excess(f"the node id is longer than {LONGEST_NAME} characters")
+def parsed(raw: bytes, types: Collection[str], names: int) -> DeltaDiscoveryRequest:
+    """A request of a stream that has asked for these types and may ask for so many names more.
 
-
-def check_request(message: DeltaDiscoveryRequest, types: Collection[str], names: int) -> None:
-    """Whether a stream that has asked for these types may ask for this, and for so many names more. Raises Excess.
-
-    Nothing of the message is copied before it is known to be small enough.
+    Raises Excess if it asks for more, and DecodeError.
     """
-    if message.type_url not in types:
-        if len(types) >= MOST_TYPES:
-            raise Excess(f"more than {MOST_TYPES} types of resources are asked for")
-        _check_lengths((message.type_url,))
-    if max(coming(message), len(message.resource_names_unsubscribe)) > names:
-        raise Excess(f"the Gateway has none of more than {MOST_STRANGE_NAMES} names that are asked for")
+    message = DeltaDiscoveryRequest.FromString(raw)
+    excess = _excess_of(message, types, names)
+    if excess:
+        # It can be ten times as large as its bytes, and would live as long as the error.
+        del message
+        raise Excess(excess)
+    return message
+
+
+def check_names(message: DeltaDiscoveryRequest, names: int) -> None:
+    """Whether the stream may ask for as many names as this. Raises Excess."""
+    if _coming(message) > names:
+        raise Excess(_TOO_MANY_NAMES)
+
+
+def _excess_of(message: DeltaDiscoveryRequest, types: Collection[str], names: int) -> str:
+    # Nothing of the message is copied before it is known to be small enough.
+    if max(_coming(message), len(message.resource_names_unsubscribe)) > names:
+        return _TOO_MANY_NAMES
+    if message.type_url not in types and len(types) >= MOST_TYPES:
+        return f"more than {MOST_TYPES} types of resources are asked for"
     versions = message.initial_resource_versions
-    _check_lengths(chain(message.resource_names_subscribe, versions.keys(), versions.values()))
+    said = chain(
+        (message.type_url, message.node.id), message.resource_names_subscribe, versions.keys(), versions.values()
+    )
+    return "" if all(len(each) <= LONGEST_NAME for each in said) else f"a name is longer than {LONGEST_NAME} characters"
 
 
-def coming(message: DeltaDiscoveryRequest) -> int:
+def _coming(message: DeltaDiscoveryRequest) -> int:
     """How many names a request adds to its stream, at most."""
     # What Envoy has it asks for as well, or it asks for everything.
     return max(len(message.resource_names_subscribe), len(message.initial_resource_versions))
-
-
-def _check_lengths(names: Iterable[str]) -> None:
-    if any(len(name) > LONGEST_NAME for name in names):
-        raise Excess(f"a name is longer than {LONGEST_NAME} characters")

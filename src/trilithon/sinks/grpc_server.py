@@ -7,8 +7,10 @@ may also be called before it.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ from google.protobuf.message import DecodeError
 from msgspec import Struct
 
 from trilithon.model.proxy import Proxy, Rejected, together
-from trilithon.sinks.allowance import MOST_STRANGE_NAMES, Allowance, Allowances, Excess, check_node
+from trilithon.sinks.allowance import MOST_STRANGE_NAMES, Allowance, Allowances, Excess, check_names, parsed
 from trilithon.sinks.grpc_options import OPTIONS, port_options
 from trilithon.sinks.order import GRACE_SECONDS, ResourceKey
 from trilithon.sinks.peer import Peer, Unidentified
@@ -126,9 +128,8 @@ class XdsServer:
         Publish what is known before: an Envoy that finds nothing waits.
         """
         server = grpc.aio.server(options=OPTIONS if self._security is None else port_options())
-        handler = grpc.stream_stream_rpc_method_handler(
-            self._serve, request_deserializer=_as_it_is, response_serializer=_as_it_is
-        )
+        # Bytes in and out: a request is parsed in its turn, a response made of bytes.
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._serve)
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}), *self._services)
         )
@@ -231,12 +232,11 @@ class XdsServer:
     async def _answer(
         self, requests: AsyncIterator[bytes], context: _Context, peer: Peer | None, allowance: Allowance
     ) -> None:
-        first = await self._first(requests, context, allowance)
+        first = await self._first(requests, context, allowance, peer)
         if first is None:
             return
         if not first.node.id:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request must name its node")
-        check_node(first.node.id)
         if peer is not None and gateway_of(first.node.id) != peer.gateway:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "the certificate is another Gateway's")
         if not self._admits(first.node.id):
@@ -277,7 +277,7 @@ class XdsServer:
             await asyncio.gather(reading, writing, return_exceptions=True)
 
     async def _first(
-        self, requests: AsyncIterator[bytes], context: _Context, allowance: Allowance
+        self, requests: AsyncIterator[bytes], context: _Context, allowance: Allowance, peer: Peer | None
     ) -> DeltaDiscoveryRequest | None:
         """The request that says who asks; None if there is none."""
         try:
@@ -285,7 +285,10 @@ class XdsServer:
                 first = await anext(requests, None)
         except TimeoutError:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "nothing was asked for")
-        return None if first is None else await allowance.take_turn(lambda: DeltaDiscoveryRequest.FromString(first))
+        if first is None:
+            return None
+        names = sys.maxsize if peer is None else self._names_left(peer.gateway)
+        return await allowance.take_turn(lambda: parsed(first, (), names))
 
     async def _hold(self, requests: AsyncIterator[bytes], node: str, seconds: float | None) -> None:
         """Hold a stream open and silent: refused, an Envoy that may have nothing would come again at once.
@@ -321,30 +324,30 @@ class XdsServer:
     ) -> None:
         await allowance.take_turn(lambda: self._begin(stream, first))
         async for request in requests:
-            # Called at once: it is this request.
-            await allowance.take_turn(lambda: self._receive(stream, DeltaDiscoveryRequest.FromString(request)))  # noqa: B023
+            await allowance.take_turn(partial(self._receive, stream, request))
 
     def _begin(self, stream: Stream, first: DeltaDiscoveryRequest) -> None:
         if not self._admits(stream.node):
             # Not any more: it had to wait for its turn.
             stream.end()
             return
+        # Others have asked meanwhile.
+        check_names(first, self._names_left(stream.gateway))
         self._join(stream)
-        self._receive(stream, first)
-
-    def _receive(self, stream: Stream, message: DeltaDiscoveryRequest) -> None:
-        stream.receive(message, self._names_left(stream))
+        stream.receive(first)
         self._tell(stream.gateway)
 
-    def _names_left(self, stream: Stream) -> int:
-        """How many names more this stream may ask for."""
-        state = self._gateways.get(stream.gateway)
-        if state is None:
-            # Just forgotten; the stream ends.
-            return MOST_STRANGE_NAMES
+    def _receive(self, stream: Stream, request: bytes) -> None:
+        stream.receive(parsed(request, stream.session.types, self._names_left(stream.gateway, stream)))
+        self._tell(stream.gateway)
+
+    def _names_left(self, gateway: str, stream: Stream | None = None) -> int:
+        """How many names more a stream may ask for; None: a new one."""
+        state = self._gateways.get(gateway) or _Gateway(gateway)
         published = len(state.resources)
+        own = stream.session.size if stream is not None else 0
         strange = (each.session.size - published for each in state.streams if each is not stream)
-        return MOST_STRANGE_NAMES - sum(each for each in strange if each > 0) + published - stream.session.size
+        return MOST_STRANGE_NAMES - sum(each for each in strange if each > 0) + published - own
 
     def _join(self, stream: Stream) -> None:
         state = self._gateway(stream.gateway)
@@ -394,7 +397,3 @@ def _proxy_of(gateway: str, sessions: Iterable[Session]) -> Proxy:
 async def _read_away(requests: AsyncIterator[bytes]) -> None:
     async for _ in requests:
         continue
-
-
-def _as_it_is(message: bytes) -> bytes:
-    return message

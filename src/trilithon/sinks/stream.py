@@ -9,7 +9,6 @@ from collections.abc import Callable
 import grpc.aio
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
-from trilithon.sinks.allowance import check_request
 from trilithon.sinks.feed import Request, Response
 from trilithon.sinks.session import Event, Session, Tick
 from trilithon.xds.node import gateway_of
@@ -30,9 +29,8 @@ class Stream:
         self._outbox: asyncio.Queue[Response | Exception | None] = asyncio.Queue()
         self._wake: asyncio.TimerHandle | None = None
 
-    def receive(self, message: DeltaDiscoveryRequest, names: int) -> None:
-        """Take in what the Envoy says, which may add so many names. Raises Excess."""
-        check_request(message, self.session.types, names)
+    def receive(self, message: DeltaDiscoveryRequest) -> None:
+        """Take in what the Envoy says."""
         self.handle(
             Request(
                 message.type_url,
