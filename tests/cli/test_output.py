@@ -30,7 +30,7 @@ class Pipe:
 
     def rest(self) -> list[str]:
         """Everything written that was not read yet; the end of the output."""
-        self.output.close()
+        self.output.close(30)
         self.stream.close()
         return self.reader.read().decode().splitlines()
 
