@@ -103,16 +103,21 @@ class Writing(RuleBasedStateMachine):
         self.now = 0.0
         self.jobs: list[Sent] = []
         self.wanted: dict[Key, str | None] = {}
+        self.said: dict[Key, Wish] = {}
         self.written_at: dict[str, float] = {}
         self.uids = 0
+        self.writes.want_nothing_else()
         for key in KEYS:
             self.create(key, "x")
             self.translate(key, "good")
 
     def want(self, key: Key) -> None:
-        """What is wanted follows the generation, as a translation does."""
+        """What is wanted follows the generation, as a translation does, which says nothing twice."""
         text, stored = self.wanted.get(key), self.api.objects.get(key)
-        self.writes.want(key, (stored.generation, text) if text and stored is not None else None)
+        wish = (stored.generation, text) if text and stored is not None else None
+        if key not in self.said or self.said[key] != wish:
+            self.said[key] = wish
+            self.writes.want(key, wish)
 
     @rule(key=st.sampled_from(KEYS), theirs=st.sampled_from(["x", "y"]))
     def create(self, key: Key, theirs: str) -> None:
@@ -161,6 +166,8 @@ class Writing(RuleBasedStateMachine):
     def watch(self, count: int) -> None:
         for key, stored in self.api.told[:count]:
             self.writes.stored(key, stored)
+        # An object that was replaced by its like meanwhile may make no new wish.
+        for key in dict(self.api.told[:count]):
             self.want(key)
         del self.api.told[:count]
 

@@ -211,6 +211,7 @@ class Applier:
         infrastructure = self._wanted.get(gateway)
         if infrastructure is None:
             self._application.forget(gateway)
+            self._backoffs.pop(gateway, None)
         if not self._leads() or not self._is_told:
             # Whoever leads next looks at everything.
             return None
