@@ -13,12 +13,13 @@ from testcluster import Cluster
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.faults.local import Local
 from tests.cluster.faults.objects import GATEWAY_API
-from tests.cluster.faults.world import fresh_namespace
+from tests.cluster.faults.world import World, fresh_namespace
 
 pytestmark = pytest.mark.timeout(300)
 
 EMPTY_SECONDS = 40.0
 """Longer than a Lease lasts, and than what is held waits for the next list."""
+CONVERGED_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -49,5 +50,23 @@ def test_an_api_server_that_lost_its_data_is_missed_by_nobody(cluster: Cluster, 
         local.turn("r-01", "two")
         local.wait_backend("r-01", "two")
         assert local.is_programmed()
+    assert traffic.verdict() == ""
+    print(f"\nempty: {len(traffic.failures)} of {traffic.total} requests failed")
+
+
+def test_replicas_whose_account_was_lost_with_all_else_serve_on(cluster: Cluster, world: World) -> None:
+    """The API server refuses whom it does not know any more: what they know stays, until it knows them again."""
+    with world.traffic() as traffic:
+        edge = world.envoy("edge")
+        given = edge.given()
+        with cluster.without_data():
+            time.sleep(EMPTY_SECONDS)
+            assert given.keys() <= edge.given().keys()
+            assert edge.is_connected()
+        for pod in world.controllers.pods():
+            told = [line["message"] for line in world.controllers.log(pod) if line["event"] == "problem"]
+            assert any("401 Unauthorized" in message for message in told)
+        world.turn("r-105", "two")
+        world.wait_backend("r-105", "two", CONVERGED_SECONDS)
     assert traffic.verdict() == ""
     print(f"\nempty: {len(traffic.failures)} of {traffic.total} requests failed")
