@@ -92,11 +92,22 @@ def _is_served(cluster: Cluster, path: str) -> bool:
 def disturbed(cluster: Cluster, namespace: str) -> Iterator[None]:
     """For a test that takes the API server away: after it the server is there, and all parts have recovered."""
     yield
+    _restore(cluster)
+    cluster.settle()
+
+
+@pytest.fixture
+def restored(cluster: Cluster) -> Iterator[None]:
+    """The same for one of those that share a world, in which parts may take their time: the server is there."""
+    yield
+    _restore(cluster)
+
+
+def _restore(cluster: Cluster) -> None:
     cluster.resume(API_SERVER)
     if not cluster.processes[API_SERVER].alive:
         cluster.start(API_SERVER)
     cluster.wait_ready()
-    cluster.settle()
 
 
 def _is_there(cluster: Cluster, name: str) -> bool:

@@ -22,7 +22,7 @@ from testcluster.layout import SERVER
 from testcluster.pki import ADMIN, token_of
 
 HOP_BY_HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 class Asked(msgspec.Struct, frozen=True):

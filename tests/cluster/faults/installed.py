@@ -40,7 +40,7 @@ class Installed:
         ready = [pod for pod in self.pods() if conditions(pod).get("Ready") == "True"]
         return ready if len(ready) == 2 else []
 
-    def wait_ready(self, seconds: float = 60.0) -> list[Object]:
+    def wait_ready(self, seconds: float = 120.0) -> list[Object]:
         """Wait until both replicas are ready."""
         return self._cluster.wait_for("both replicas to be ready", self.ready, seconds)
 

@@ -26,7 +26,7 @@ from tests.system.harness import free_port
 PORT = 80
 ROUTES = 30
 BACKENDS = ("one", "two", "three")
-END_SECONDS = 15.0
+END_SECONDS = 40.0
 
 
 class Local:

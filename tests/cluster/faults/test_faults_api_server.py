@@ -14,17 +14,17 @@ from tests.cluster.faults.objects import route
 from tests.cluster.faults.processes import send
 from tests.cluster.faults.world import SPARE_ROUTES, World
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("restored")]
 
 SERVER = "kube-apiserver"
 KILLED_SECONDS = 60.0
 STOPPED_SECONDS = 90.0
-CONVERGED_SECONDS = 15.0
+CONVERGED_SECONDS = 60.0
 NOTICED_SECONDS = 60.0
-TOLD_SECONDS = 6.0
+TOLD_SECONDS = 20.0
 """Problems are told together, some seconds after they are noticed."""
 WATCHED = frozenset({"Gateway", "HTTPRoute", "Service", "EndpointSlice", "Secret", "ReferenceGrant"})
-NEW_ENVOY_SECONDS = 30.0
+NEW_ENVOY_SECONDS = 50.0
 ALONE_SECONDS = 10.0
 """How long replicas have to do something rash."""
 
@@ -72,7 +72,8 @@ def test_replicas_that_start_without_an_api_server_wait_for_it(world: World) -> 
             world.cluster.wait_for("new replicas", lambda: all(map(world.controllers.pids_of, pods)))
             time.sleep(ALONE_SECONDS)
             assert given.keys() <= edge.given().keys()
-            assert not edge.is_connected()
+            # For a moment it may seem to have one: whenever it asks for one.
+            world.cluster.wait_for("no stream that lasts", lambda: not edge.is_connected(), 10)
         finally:
             world.cluster.start(SERVER)
         world.cluster.wait_ready()

@@ -11,14 +11,17 @@ from functools import partial
 import pytest
 
 from testcluster.api import Object
+from tests.cluster.faults.envoys import Envoy
 from tests.cluster.faults.installed import Installed
 from tests.cluster.faults.processes import send
 from tests.cluster.faults.world import PATHS, World
+from trilithon.kube.lease_state import DURATION_SECONDS
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 KILLS = 5
-SUCCESSION_SECONDS = 20.0
+SUCCESSION_SECONDS = 2 * DURATION_SECONDS + 5.0
+PATIENCE_SECONDS = 60.0
 
 
 def test_replicas_killed_again_and_again_are_missed_by_nobody(world: World) -> None:
@@ -31,13 +34,13 @@ def test_replicas_killed_again_and_again_are_missed_by_nobody(world: World) -> N
             controllers.kill()
             world.cluster.wait_for("new replicas", partial(_are_new, controllers, before))
             controllers.wait_ready()
-            world.cluster.wait_for("Envoy to be connected again", envoy.is_connected)
+            world.cluster.wait_for("Envoy to be connected again", partial(_is_connected, envoy))
             world.cluster.wait_for("one to lead", partial(_renewed_since, controllers, time.time()))
         assert envoy.given() == given
         assert [(event.verb, event.resource, event.name) for event in controllers.writes(mark)] == []
-        world.turn("r-001", "two")
-        world.wait_backend("r-001", "two")
-        world.cluster.wait_for("its status", lambda: world.observed("r-001"))
+        world.turn("r-201", "two")
+        world.wait_backend("r-201", "two")
+        world.cluster.wait_for("its status", lambda: world.observed("r-201"))
     assert traffic.verdict() == ""
     print(f"\n{KILLS} kills: {len(traffic.failures)} of {traffic.total} requests failed")
 
@@ -53,36 +56,38 @@ def test_forgotten_history_makes_nothing_flicker(world: World) -> None:
         world.cluster.compact()
         world.cluster.wait_ready()
         assert [event["object"].get("code") for event in world.cluster.api.watch(routes, old, 1)] == [410]
-        world.turn("r-002", "two")
-        world.wait_backend("r-002", "two")
-        world.cluster.wait_for("its status", lambda: world.observed("r-002"))
+        world.turn("r-202", "two")
+        world.wait_backend("r-202", "two")
+        world.cluster.wait_for("its status", lambda: world.observed("r-202"))
         written = [(event.resource, event.name) for event in controllers.writes(mark)]
-        assert set(written) == {("httproutes/status", "r-002")}
+        assert set(written) == {("httproutes/status", "r-202")}
         _is_only_changed(given, envoy.given())
     assert traffic.verdict() == ""
     print(f"\ncompaction: {len(traffic.failures)} of {traffic.total} requests failed")
 
 
 def test_another_leads_when_the_leader_stands_still_or_dies(world: World) -> None:
-    """It writes within 20 seconds, and at no time do two."""
-    controllers, mark = world.controllers, world.cluster.audit.mark()
+    """It writes soon after the Lease has run out, and at no time do two."""
+    controllers = world.controllers
+    # After what other tests did the leader may have to find its feet, or be followed by another.
+    world.cluster.wait_for("one to lead", partial(_renewed_since, controllers, time.time()))
+    first, mark = _leader(controllers), world.cluster.audit.mark()
     with world.traffic() as traffic:
-        first = _leader(controllers)
         stopped = controllers.pids_of(first)
         send(stopped, signal.SIGSTOP)
         try:
-            stood = _succession(world, "r-003", _name(first))
+            stood = _succession(world, "r-203", _name(first))
         finally:
             send(stopped, signal.SIGCONT)
         # It may believe that it leads until it looks; meanwhile there is something to write.
-        for number in range(10, 20):
+        for number in range(210, 220):
             world.turn(f"r-{number:03}", "two")
-        world.cluster.wait_for("every status", lambda: all(world.observed(f"r-{n:03}") for n in range(10, 20)))
+        world.cluster.wait_for("every status", lambda: all(world.observed(f"r-{n:03}") for n in range(210, 220)))
         second = _leader(controllers)
         send(controllers.pids_of(second), signal.SIGKILL)
         # The same pod would be started again and hold what it held.
         world.cluster.api.delete(f"/api/v1/namespaces/{controllers.namespace}/pods/{_name(second)}", 0)
-        died = _succession(world, "r-004", _name(second))
+        died = _succession(world, "r-204", _name(second))
         controllers.wait_ready()
     turns = _turns(controllers, world, mark)
     assert turns[-2:] == [_name(second), _leader_name(controllers)]
@@ -95,6 +100,14 @@ def test_another_leads_when_the_leader_stands_still_or_dies(world: World) -> Non
 
 def _are_new(controllers: Installed, before: set[int]) -> bool:
     return len(now := set(controllers.pids())) == 2 and not now & before
+
+
+def _is_connected(envoy: Envoy) -> bool:
+    """Whether it has a stream that lasts; for a moment it also seems to have one that it only asks for."""
+    if not envoy.is_connected():
+        return False
+    time.sleep(0.5)
+    return envoy.is_connected()
 
 
 def _renewed_since(controllers: Installed, moment: float) -> bool:
@@ -131,9 +144,11 @@ def _succession(world: World, route: str, former: str) -> float:
     """Change a route, and wait until another replica than the former has written its status; in how many seconds."""
     began = time.monotonic()
     world.turn(route, "two")
-    world.cluster.wait_for("a status by another", lambda: world.observed(route), SUCCESSION_SECONDS)
+    world.cluster.wait_for("a status by another", lambda: world.observed(route), PATIENCE_SECONDS)
+    seconds = time.monotonic() - began
     assert world.controllers.leader() != former
-    return time.monotonic() - began
+    assert seconds < SUCCESSION_SECONDS
+    return seconds
 
 
 def _turns(controllers: Installed, world: World, mark: int) -> list[str]:
