@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -22,7 +23,7 @@ from trilithon.sinks.allowance import LONGEST_NAME, MOST_STRANGE_NAMES, MOST_STR
 from trilithon.sinks.authority import Authority
 from trilithon.sinks.grpc_options import OPTIONS, port_options
 from trilithon.sinks.grpc_server import XdsServer
-from trilithon.sinks.session import MOST_STRANGE_TOLD
+from trilithon.sinks.session import MOST_STRANGE_TOLD, Session
 from trilithon.xds.node import node_id
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 
@@ -361,3 +362,16 @@ def test_connections_leave_half_of_the_descriptors_to_the_rest() -> None:
         assert 2 * most <= resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_the_names_of_a_stream_go_with_it() -> None:
+    async with serving() as port:
+        gc.collect()
+        gc.disable()
+        try:
+            answer = await port.ask(asks(NODE, ENDPOINT, *_many(1_000)), asks("", LISTENER, "x" * (LONGEST_NAME + 1)))
+            assert answer.code is EXHAUSTED
+            # Nobody has to look for what holds itself.
+            await until(lambda: not any(isinstance(each, Session) for each in gc.get_objects()), 5, "it is kept")
+        finally:
+            gc.enable()

@@ -223,11 +223,14 @@ class XdsServer:
         try:
             with self.allowances.stream(gateway) as allowance:
                 await self._answer(requests, context, peer, allowance)
+            return
         except Excess as error:
             self.allowances.refused(gateway, error)
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+            code, reason = grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)
         except DecodeError:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this is no request of the delta protocol")
+            code, reason = grpc.StatusCode.INVALID_ARGUMENT, "this is no request of the delta protocol"
+        # Not from within: the error and all that it knows would go with the call, which knows itself.
+        await context.abort(code, reason)
 
     async def _answer(
         self, requests: AsyncIterator[bytes], context: _Context, peer: Peer | None, allowance: Allowance
@@ -260,9 +263,13 @@ class XdsServer:
                 self._leave(stream)
             finally:
                 await self._finish(stream, reading, writing)
-        for task in (reading, writing):
-            if not task.cancelled():
-                task.result()
+        try:
+            for task in (reading, writing):
+                if not task.cancelled():
+                    task.result()
+        finally:
+            # An error knows this frame, and these know the error: the session would stay until they are found.
+            del task, reading, writing, stream, first
 
     async def _finish(self, stream: Stream, reading: asyncio.Task[None], writing: asyncio.Task[None]) -> None:
         """End both tasks of a stream. gRPC can say how a call ended only when nothing is being written to it."""
@@ -316,11 +323,7 @@ class XdsServer:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
 
     async def _read(
-        self,
-        stream: Stream,
-        first: DeltaDiscoveryRequest,
-        requests: AsyncIterator[bytes],
-        allowance: Allowance,
+        self, stream: Stream, first: DeltaDiscoveryRequest, requests: AsyncIterator[bytes], allowance: Allowance
     ) -> None:
         await allowance.take_turn(lambda: self._begin(stream, first))
         async for request in requests:
@@ -364,8 +367,6 @@ class XdsServer:
         self._tell(stream.gateway)
         if not state.streams and state.revision is None:
             del self._gateways[stream.gateway]
-
-    # --- what is known of the Envoys ---
 
     def _gateway(self, name: str) -> _Gateway:
         state = self._gateways.get(name)

@@ -40,14 +40,26 @@ class Tick(Struct, frozen=True):
 Event = Request | Published | Tick
 
 
+class _Feeds(dict[str, Feed]):
+    """Of each type that is asked for.
+
+    A type that we never publish is answered too, with "does not exist": the subscriber must not wait.
+    """
+
+    def __missing__(self, type_url: str) -> Feed:
+        feed = self[type_url] = Feed(type_url)
+        return feed
+
+
 class Session:
     """One stream. ``now`` is seconds of any one monotonic clock; grace is how long an unused cluster stays."""
 
     def __init__(self, grace: float = GRACE_SECONDS) -> None:
         # Clusters before their endpoints: Envoy reads in order, and waits for both before it acknowledges the clusters.
         first = (CLUSTER, *SUPPLY_TYPES, LISTENER, SCOPED_ROUTE, ROUTE)
-        self._feeds = {type_url: Feed(type_url) for type_url in first}
-        self._order = Order(self._feed, grace)
+        self._feeds = _Feeds((type_url, Feed(type_url)) for type_url in first)
+        # Not by way of the session itself: a session with all its names goes when its stream does.
+        self._order = Order(self._feeds.__getitem__, grace)
         self._sent = 0
         self._is_published = False
 
@@ -67,7 +79,7 @@ class Session:
         return self._responses()
 
     def _receive(self, request: Request, now: float) -> None:
-        feed = self._feed(request.type_url)
+        feed = self._feeds[request.type_url]
         was_open = feed.opened
         if request.error is not None:
             request = _with_reason(request)
@@ -102,13 +114,6 @@ class Session:
                 for resource in response.resources:
                     self._feeds[ENDPOINT].refresh(resource.name)
         return tuple(responses)
-
-    def _feed(self, type_url: str) -> Feed:
-        # A type that we never publish is answered too, with "does not exist": the subscriber must not wait.
-        feed = self._feeds.get(type_url)
-        if feed is None:
-            feed = self._feeds[type_url] = Feed(type_url)
-        return feed
 
     # --- what is known of this Envoy ---
 
