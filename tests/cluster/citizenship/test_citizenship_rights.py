@@ -20,7 +20,7 @@ from tests.cluster.faults.objects import gateway, route
 from trilithon.infrastructure.installation import AUTHORITY_SECRET
 from trilithon.infrastructure.rights import CLASS_PARAMETERS, CLUSTER, SERVED, Right, own
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 WATCH_SECONDS = 75.0
 """Longer than any watch lasts."""

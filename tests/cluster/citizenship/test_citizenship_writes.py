@@ -15,7 +15,7 @@ from testcluster.layout import NODE_ADDRESS
 from tests.cluster.citizenship.town import ROUTES, Town
 from tests.cluster.faults.objects import route
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(500)
 
 IDLE_SECONDS = 60.0
 MANY = 500
@@ -66,11 +66,13 @@ def test_a_changed_gateway_is_one_status(town: Town) -> None:
         cluster.wait_for("its status", partial(_is_listening, town, len(listeners)), 60)
         town.wait_quiet()
         count = town.count(mark)
+        # An attempt that came too late is repeated.
+        made = Counter((event.resource, event.name) for event in town.writes(mark) if event.code < 300)
         mark = cluster.audit.mark()
         statuses = {key: number for key, number in count.items() if key[0].endswith("/status")}
         assert set(statuses) <= {("gateways/status", "edge"), *(("httproutes/status", name) for name in ROUTES)}
         assert max(statuses.values()) <= 2
-        assert all(number == 1 for key, number in count.items() if key not in statuses)
+        assert all(made[key] == 1 for key in count if key not in statuses)
         print(f"\na Gateway with {len(listeners)} listeners: {_told(count)}")
 
 
@@ -125,7 +127,7 @@ def test_a_rollout_writes_nothing(town: Town) -> None:
         names = {pod["metadata"]["name"] for pod in controllers.ready()}
         return bool(names) and not names & before and controllers.leader() in names
 
-    cluster.wait_for("new replicas, one of which leads", is_new, 90)
+    cluster.wait_for("new replicas, one of which leads", is_new, 120)
     # What is new is written after all that is not was looked at.
     town.retouch("three")
     cluster.wait_for("its status", lambda: town.is_observed("three"))
@@ -163,7 +165,7 @@ def test_events_are_rationed(town: Town) -> None:
     events = [event for event in town.writes(mark) if event.resource == "events"]
     seconds = time.monotonic() - began
     _each(names, lambda name: town.cluster.api.delete(town.path("httproutes", name)))
-    town.wait_quiet(120)
+    town.wait_quiet()
     assert 0 < len(events) <= EVENTS_AT_ONCE + EVENTS_EACH_SECOND * seconds + 1
     print(f"\n200 mistakes: {len(events)} Events in {seconds:.1f} s")
 

@@ -66,7 +66,7 @@ class Town:
         """How often it wrote each object, or its status, since a mark: successfully or not."""
         return Counter((event.resource, event.name) for event in self.writes(mark))
 
-    def wait_quiet(self, seconds: float = 60.0) -> None:
+    def wait_quiet(self, seconds: float = 120.0) -> None:
         """Wait until it has written nothing for a while."""
         state = (self.cluster.audit.mark(), time.monotonic())
 
@@ -111,8 +111,12 @@ def namespace_of(cluster: Cluster, name: str) -> Iterator[str]:
     try:
         yield name
     finally:
-        for pod in cluster.get(f"{path}/pods")["items"]:
-            # Nobody waits for what it still serves.
-            cluster.api.delete(f"{path}/pods/{pod['metadata']['name']}", 0)
         cluster.api.delete(path)
-        cluster.wait_for("the namespace to go", lambda: cluster.find(path) is None, 90)
+        cluster.wait_for("the namespace to go", lambda: _is_gone(cluster, path), 150)
+
+
+def _is_gone(cluster: Cluster, path: str) -> bool:
+    """Whether a namespace is. Nobody waits for what its pods still serve, whichever take the place of others."""
+    for pod in cluster.get(f"{path}/pods")["items"]:
+        cluster.api.delete(f"{path}/pods/{pod['metadata']['name']}", 0)
+    return cluster.find(path) is None
