@@ -18,6 +18,7 @@ from tests.sinks.envoy_resources import endpoints, listener, table
 from tests.system.client import Answer, Connection, Unanswered
 from tests.system.harness import until
 from trilithon.cli.echo import EchoServer
+from trilithon.model.settings import READY_PORT
 from trilithon.sinks.authority import SECRET_NAME, Authority, StoredAuthority, utc_now
 from trilithon.sinks.trust import Trust, data_of, new_trust
 from trilithon.xds.resource import XdsResource
@@ -52,7 +53,7 @@ def served(port: int) -> list[XdsResource]:
     return [envoy_cluster("a"), there, listener("l", 80, "t", "0.0.0.0"), table("t", "a")]
 
 
-async def get(address: str, target: str = "/", seconds: float = 20) -> Answer:
+async def get(address: str, target: str = "/", seconds: float = 60) -> Answer:
     """One GET at port 80."""
     async with asyncio.timeout(seconds), await Connection.open(80, address=address) as connection:
         return await connection.get(target)
@@ -78,7 +79,7 @@ async def test_a_pod_serves_and_ends_in_peace(cluster: Cluster, namespace: str) 
             (session,) = replica.server.sessions()
             assert session.node == f"{edge.key.path}~{pod['metadata']['name']}"
             assert pod["spec"]["securityContext"]["runAsUser"] != 0
-            slow = asyncio.create_task(get(address, "/?delay=4s"))
+            slow = asyncio.create_task(get(address, "/?delay=8s"))
             await asyncio.sleep(0.5)
             path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}"
             await asyncio.to_thread(cluster.api.delete, path)
@@ -89,9 +90,11 @@ async def test_a_pod_serves_and_ends_in_peace(cluster: Cluster, namespace: str) 
                     each["type"] == "Ready" and each["status"] == "True" for each in found["status"]["conditions"]
                 )
 
-            await until(is_unready, 10)
+            # A kubelet asks there.
+            await until(lambda: says(address, 503))
             # Who comes late, because a proxy of Services has not heard yet, is served too.
             assert await status(address) == 200
+            await until(is_unready)
             assert (await slow).status == 200
 
 
@@ -129,6 +132,7 @@ async def test_a_pod_without_a_controller_is_not_ready_and_then_is(cluster: Clus
             assert await status(address) == 200
 
 
+@pytest.mark.timeout(600)
 async def test_pods_are_replaced_without_one_failed_request(cluster: Cluster, namespace: str) -> None:
     authority = Authority(new_trust(utc_now()))
     async with backend() as server, made(cluster, namespace) as edge:
@@ -136,7 +140,7 @@ async def test_pods_are_replaced_without_one_failed_request(cluster: Cluster, na
             await edge.deploy(await issued(authority, edge))
             await edge.ready()
             address = await edge.address()
-            await until(partial(serves, address), 20)
+            await until(partial(serves, address), 60)
             async with load(address) as counted:
                 for _ in range(3):
                     await edge.replace_pods()
@@ -148,6 +152,15 @@ async def test_pods_are_replaced_without_one_failed_request(cluster: Cluster, na
 
 async def serves(address: str) -> bool:
     return await status(address) == 200
+
+
+async def says(address: str, wanted: int) -> bool:
+    """Whether a pod answers so when it is asked whether it is ready."""
+    try:
+        async with asyncio.timeout(5), await Connection.open(READY_PORT, address=address) as connection:
+            return (await connection.get("/ready")).status == wanted
+    except (Unanswered, TimeoutError):
+        return False
 
 
 @asynccontextmanager

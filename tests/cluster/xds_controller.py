@@ -72,7 +72,7 @@ class Edge:
         """Have other pods take over, and wait until that is done."""
         apps = ("--namespace", self.namespace, f"deployment/{self.name}")
         await asyncio.to_thread(self.cluster.kubectl, "rollout", "restart", *apps)
-        await asyncio.to_thread(self.cluster.kubectl, "rollout", "status", "--timeout=60s", *apps, timeout=70)
+        await asyncio.to_thread(self.cluster.kubectl, "rollout", "status", "--timeout=110s", *apps, timeout=120)
 
     async def remove(self) -> None:
         """End its pods at once: a namespace with pods that may take their time goes only after that time."""
