@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import grpc.aio
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
@@ -24,7 +25,7 @@ from trilithon.sinks.allowance import MOST_STRANGE_NAMES, Allowance, Allowances,
 from trilithon.sinks.grpc_options import OPTIONS, port_options
 from trilithon.sinks.order import GRACE_SECONDS, ResourceKey
 from trilithon.sinks.peer import Peer, Unidentified
-from trilithon.sinks.session import Published, Session
+from trilithon.sinks.session import Published
 from trilithon.sinks.stream import Stream
 from trilithon.xds.node import gateway_of
 from trilithon.xds.resource import XdsResource
@@ -221,15 +222,17 @@ class XdsServer:
         peer = await self._peer(context)
         gateway = None if peer is None else peer.gateway
         try:
-            with self.allowances.stream(gateway) as allowance:
-                await self._answer(requests, context, peer, allowance)
+            # gRPC's iterator keeps itself, and with it the last request, until it is closed.
+            async with aclosing(cast("AsyncGenerator[bytes, None]", aiter(requests))) as each:
+                with self.allowances.stream(gateway) as allowance:
+                    await self._answer(each, context, peer, allowance)
             return
         except Excess as error:
             self.allowances.refused(gateway, error)
             code, reason = grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)
         except DecodeError:
             code, reason = grpc.StatusCode.INVALID_ARGUMENT, "this is no request of the delta protocol"
-        # Not from within: the error and all that it knows would go with the call, which knows itself.
+        # Not from within: a call that is aborted knows itself, and must not keep the error.
         await context.abort(code, reason)
 
     async def _answer(
@@ -378,7 +381,8 @@ class XdsServer:
         state = self._gateways.get(gateway)
         if state is None:
             return
-        proxy = _proxy_of(gateway, (stream.session for stream in state.streams))
+        sessions = (stream.session for stream in state.streams)
+        proxy = together(gateway, [Proxy(gateway, 1, tuple(each.acked()), each.rejected()) for each in sessions])
         if proxy != state.proxy:
             state.proxy = proxy
             self._on_proxy(proxy)
@@ -389,10 +393,6 @@ class XdsServer:
             # Those below were delivered together with this one.
             state.published_at = {revision: at for revision, at in state.published_at.items() if revision >= applied}
             self._on_applied(gateway, applied, time.monotonic() - since)
-
-
-def _proxy_of(gateway: str, sessions: Iterable[Session]) -> Proxy:
-    return together(gateway, [Proxy(gateway, 1, tuple(each.acked()), each.rejected()) for each in sessions])
 
 
 async def _read_away(requests: AsyncIterator[bytes]) -> None:
