@@ -118,11 +118,16 @@ class Local:
         """A place in the log: its end, now."""
         return self._log.stat().st_size
 
-    def logged(self, event: str, text: str, mark: int) -> bool:
-        """Whether a line of that event with that text was logged after a mark."""
+    def logged(self, event: str, text: str, mark: int) -> int:
+        """How many lines of that event with that text were logged after a mark."""
         lines = self._log.read_bytes()[mark:].splitlines()
         found = (msgspec.json.decode(line) for line in lines if line.startswith(b"{") and line.endswith(b"}"))
-        return any(line["event"] == event and text in str(line) for line in found)
+        return sum(line["event"] == event and text in str(line) for line in found)
+
+    def is_well(self, mark: int) -> bool:
+        """Whether no kind is held, gone or unwatched of those that were after a mark."""
+        codes = ("VanishedHeld", "KindGone", "KindNotWatched")
+        return all(self.logged("problem", code, mark) == self.logged("healed", code, mark) for code in codes)
 
     def gateway(self) -> Object:
         """The Gateway as it is stored."""

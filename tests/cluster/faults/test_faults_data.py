@@ -46,7 +46,8 @@ def test_an_api_server_that_lost_its_data_is_missed_by_nobody(cluster: Cluster, 
             assert local.is_ready()
             # There is no namespace to have a Lease in, so nobody leads.
             assert {(event.resource, event.code) for event in cluster.audit.writes(written)} <= {("leases", 404)}
-        cluster.wait_for("everything to be found again", lambda: local.logged("healed", "VanishedHeld", mark), 90)
+        # What goes while its kind is not watched again would be held, too.
+        cluster.wait_for("everything to be found again", lambda: local.is_well(mark), 120)
         local.turn("r-01", "two")
         local.wait_backend("r-01", "two")
         assert local.is_programmed()
