@@ -199,3 +199,21 @@ async def test_kinds_that_are_defined_anew_get_time_for_their_objects(cluster: C
         await cluster.change(lambda: cluster.kinds.update(gateways=KINDS["gateways"]))
         await held(followed, "1 of 1")
         assert GATEWAY_KEY in followed.rows
+
+
+async def test_what_was_given_up_is_all_found_again(cluster: Cluster) -> None:
+    """Though it is as it was: whoever followed it knows that it is not what anybody was told last."""
+    async with following(cluster.address, hold_seconds=0.5) as followed:
+        await followed.first()
+        await cluster.change(lambda: [cluster.kinds.pop(plural) for plural in ("httproutes", "gateways")])
+        await followed.until(lambda: "does not serve HTTPRoute" in followed.problems())
+        hidden = await cluster.vanish(*DEFINITIONS)
+        await followed.until(lambda: not followed.names("HTTPRoute"))
+        # Each of these has everything looked at once more.
+        for number in range(3):
+            await cluster.put("services", f"s{number}", "shop", spec={})
+            await cluster.delete("services", f"s{number}", "shop")
+            await cluster.cut()
+        cluster.appear(hidden)
+        await cluster.change(lambda: cluster.kinds.update(KINDS))
+        await followed.until(lambda: followed.names("HTTPRoute") == PATHS and GATEWAY_KEY in followed.rows)

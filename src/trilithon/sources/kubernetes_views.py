@@ -236,7 +236,8 @@ class View:
 
     def drop(self, now: float) -> None:
         """All objects are gone."""
-        self.is_outdated = bool(self._names)
+        # A watch that was told of nothing since still knows of them.
+        self.is_outdated |= bool(self._names)
         self._is_doubtful = False
         for name in list(self._names):
             self._delete(name, now)
