@@ -46,9 +46,13 @@ class Undecodable(Struct, frozen=True, gc=False):
 
 
 class Synced(Struct, frozen=True, gc=False):
-    """A list is complete: all of its ``count`` objects have been told of, now or earlier."""
+    """A list is complete: all of its ``count`` objects have been told of, now or earlier.
+
+    ``newcomers`` of them have names that this watch did not know before the list.
+    """
 
     count: int
+    newcomers: int = 0
 
 
 class Rewound(Struct, frozen=True, gc=False):

@@ -34,6 +34,8 @@ class WatchedObjects(Generic[T]):
         self._is_unnamed = False
         # Whether the list has an earlier version of an object than was known.
         self.is_rewound = False
+        # How many names of the list were not known before it.
+        self.newcomers = 0
 
     def __len__(self) -> int:
         return len(self._known)
@@ -41,6 +43,7 @@ class WatchedObjects(Generic[T]):
     def begin(self) -> None:
         """A new list begins; an unfinished one is forgotten, and nothing is gone because of it."""
         self._marked = set()
+        self.newcomers = 0
         self._is_unnamed = self.is_rewound = False
 
     def finish(self) -> Iterator[Delete]:
@@ -66,6 +69,7 @@ class WatchedObjects(Generic[T]):
         name, version = metadata.object_name, (metadata.uid, metadata.resource_version)
         self._marked.add(name)
         # Without a version nothing says that it is the same.
+        self.newcomers += name not in self._known
         known = self._known.get(name, _NEVER_SEEN)
         if metadata.resource_version and known == version:
             return

@@ -289,7 +289,7 @@ class WatchState(Generic[T]):
         self._is_doubtful = self._is_unpaged = False
         # The waiting goes on growing all the same until a stream holds.
         self._failures = 0
-        yield Synced(len(self._objects))
+        yield Synced(len(self._objects), self._objects.newcomers)
         yield from self._restored()
 
     def _missing(self, kind: KindMissing, now: float) -> Iterator[Event[T]]:
