@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -53,6 +54,11 @@ class Known:
         if is_older and known["uid"] == metadata["uid"] and name not in self.doubtful:
             self._went_back.add(name)
         self.doubtful.discard(name)
+
+    def hear(self, events: Iterable[Event[dict[str, Any]]]) -> None:
+        """Events, in their order."""
+        for event in events:
+            self.heard(event)
 
     def heard(self, event: Event[dict[str, Any]]) -> None:
         """One event."""

@@ -31,10 +31,12 @@ class Watching:
 
     def __init__(self) -> None:
         self.known = Known()
+        self.watch: Watch[dict[str, object]]
         self._news = asyncio.Condition()
 
     async def follow(self, watch: Watch[dict[str, object]]) -> None:
         """Until cancelled."""
+        self.watch = watch
         async with aclosing(watch.events()) as events:
             async for event in events:
                 async with self._news:
@@ -282,6 +284,27 @@ async def test_an_api_server_on_an_older_etcd_is_listed_anew(server: ApiServer) 
         server.model.version, server.model.history = 5, []
         server.model.compacted = 0
         relay.cut()
+        await watch.until("synced", "rewound", "+b", "~a", "synced")
+
+
+async def test_a_list_that_is_wanted_comes_at_once_and_the_changes_after_it(server: ApiServer) -> None:
+    async with watching(server.address) as watch:
+        await watch.until("+b", "synced")
+        server.model.objects.pop("a")
+        watch.watch.list_again()
+        watch.watch.list_again()
+        await watch.until("synced", "~a", "synced")
+        assert [request.query.get("sendInitialEvents") for request in server.lists()] == ["true", "true"]
+        await server.change(lambda: server.model.put("c"))
+        await watch.until("~a", "synced", "+c")
+
+
+async def test_a_list_that_is_wanted_notices_that_history_went_back(server: ApiServer) -> None:
+    async with watching(server.address) as watch:
+        await watch.until("+b", "synced")
+        server.model.objects.pop("a")
+        server.model.version = 5
+        watch.watch.list_again()
         await watch.until("synced", "rewound", "+b", "~a", "synced")
 
 

@@ -9,7 +9,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.kube.known import Known, widget
@@ -19,7 +19,7 @@ from trilithon.kube.errors import KubeError, NotUnderstood, Unreachable, api_err
 from trilithon.kube.events import Rewound, Synced
 from trilithon.kube.objects import ApiKind
 from trilithon.kube.transport import Request
-from trilithon.kube.watch_state import Selection, WatchState
+from trilithon.kube.watch_state import REWIND_SECONDS, Selection, WatchState
 from trilithon.kube.watch_steps import Fetch, Find, Pause, Stream
 
 WANTED = KindWanted(GROUP, KIND, ("v1", "v1beta1"))
@@ -165,6 +165,11 @@ class World:
             self.now += self.dice.random() * 10
             for _ in range(self.dice.randrange(4)):
                 self.change()
+            if self.dice.random() < 0.1:
+                self.state.list_again()
+            if not self.state.patience(self.now):
+                self.state.left()
+                return False
             self._fail_if_cut()
             following = self.api.since(at)
             if following is None:
@@ -203,7 +208,7 @@ class World:
     def heal(self) -> None:
         """All is quiet and works; the watch has some time."""
         self.badness = 0.0
-        if self.is_cut:
+        while self.is_cut:
             self.step_quietly()
         for _ in range(60):
             match self.state.step(self.now):
@@ -225,6 +230,7 @@ class World:
 
 
 @settings(max_examples=150)
+@example(14913291)
 @given(st.integers(0, 2**32))
 def test_a_watch_ends_up_with_what_the_server_has_and_loses_nothing_on_the_way(seed: int) -> None:
     world = World(seed)
@@ -232,6 +238,8 @@ def test_a_watch_ends_up_with_what_the_server_has_and_loses_nothing_on_the_way(s
         world.step()
         if world.dice.random() < 0.5:
             world.change()
+        if world.dice.random() < 0.1:
+            world.state.list_again()
     world.heal()
     assert world.known.names_and_versions() == world.api.names_and_versions()
     assert world.known.trouble is None
@@ -311,3 +319,83 @@ def test_a_server_that_returns_is_asked_again_soon_whatever_it_says_at_first(see
     assert isinstance(step, Pause)
     assert now + step.seconds - refused_at <= 3.5
     assert isinstance(state.step(now + step.seconds), Stream), "a new list"
+
+
+def test_a_history_that_goes_back_is_no_trouble_and_two_that_take_turns_are() -> None:
+    state, known, now = WatchState(WANTED, widget, Selection(), random.Random(1)), Known(), 0.0
+    old, new = ModelApi(), ModelApi()
+    new.version += 100
+
+    def rewinds() -> None:
+        nonlocal now
+        now += 100
+        known.hear(state.received(new.bookmark(), now))
+        known.hear(state.failed(_failure_of(state, old, now), now))
+        step = state.step(now)
+        assert isinstance(step, Pause)
+        now += step.seconds
+        if isinstance(state.step(now), Find):
+            known.hear(state.found(ApiKind(GROUP, "v1", KIND, PLURAL), now))
+            state.step(now)
+        known.hear(state.opened(now))
+        known.hear(state.received(old.initial()[0][-1], now))
+
+    known.hear(state.found(ApiKind(GROUP, "v1", KIND, PLURAL), now))
+    state.step(now)
+    known.hear(state.opened(now))
+    known.hear(state.received(old.initial()[0][-1], now))
+    rewinds()
+    assert known.log[-2:] == ["rewound", "synced"], "a restore is no trouble"
+    for _ in range(3):
+        rewinds()
+        assert known.log[-4:] == ["rewound", "degraded", "synced", "restored"], "this happens again and again"
+    now += REWIND_SECONDS
+    rewinds()
+    assert known.log[-2:] == ["rewound", "synced"]
+
+
+def _failure_of(state: WatchState[Any], api: ModelApi, now: float) -> KubeError:
+    """What a bookmark of another server raises."""
+    with pytest.raises(KubeError) as raised:
+        list(state.received(api.bookmark(), now))
+    return raised.value
+
+
+def test_a_list_that_is_wanted_is_the_next_thing_and_tells_only_differences() -> None:
+    decoded: list[str] = []
+
+    def decode(written: Any) -> dict[str, Any]:
+        found = widget(written)
+        decoded.append(found["metadata"]["name"])
+        return found
+
+    state, known, api = WatchState(WANTED, decode, Selection(), random.Random(1)), Known(), ModelApi()
+    for name in ("same", "changed", "gone"):
+        api.put(name)
+    known.hear(state.found(ApiKind(GROUP, "v1", KIND, PLURAL), 0))
+
+    def listed(now: float) -> None:
+        step = state.step(now)
+        assert isinstance(step, Stream), "without a pause"
+        assert "sendInitialEvents" in dict(step.request.query)
+        known.hear(state.opened(now))
+        state.list_again()
+        assert state.patience(now), "a list that is under way is as good"
+        known.hear(state.received(b"".join(api.initial()[0]), now))
+
+    listed(0)
+    state.list_again()
+    assert not state.patience(1), "the stream is left"
+    state.left()
+    gone = api.objects.pop("gone")
+    api.put("changed", size=1)
+    decoded.clear()
+    listed(1)
+    assert decoded == ["changed"]
+    assert known.log[-3:] == ["+changed", "~gone", "synced"]
+    assert state.patience(2), "and the stream goes on"
+    api.objects["gone"] = gone
+    state.list_again()
+    state.left()
+    listed(2)
+    assert known.log[-2:] == ["+gone", "synced"], "also at the version that it had"

@@ -72,6 +72,13 @@ class ApiError(KubeError):
         return self.status == 429 or (self.retry_after is not None and self.status in (500, 503, 504))
 
 
+class HistoryWentBack(ApiError):
+    """The API server tells of earlier versions than it did before."""
+
+    def __init__(self) -> None:
+        super().__init__(410, "Expired", "the API server's history went back")
+
+
 # A proxy's error page is quoted only so far.
 _QUOTED = 200
 

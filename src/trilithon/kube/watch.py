@@ -43,6 +43,17 @@ class Watch(Generic[T]):
         self._wanted = wanted
         self._state = WatchState(wanted, decode, selection, dice)
         self._clock = clock
+        # While nothing is heard: until when.
+        self._waiting: asyncio.Timeout | None = None
+
+    def list_again(self) -> None:
+        """Leave the stream, list, and go on from there at once; only what differs from what was told is told.
+
+        Nothing happens where a list is under way. To be called in the loop in which the events are iterated.
+        """
+        self._state.list_again()
+        if self._state.is_list_due and self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(asyncio.get_running_loop().time())
 
     async def events(self) -> AsyncGenerator[Event[T], None]:
         """Whatever happens, for ever; to be iterated once, and closed (``aclosing``) to end the watch."""
@@ -75,11 +86,15 @@ class Watch(Generic[T]):
                 yield event
             while patience := state.patience(clock()):
                 try:
-                    async with asyncio.timeout(patience):
+                    async with asyncio.timeout(patience) as self._waiting:
                         piece = await answer.piece()
                 except TimeoutError:
+                    if state.is_list_due:
+                        break
                     state.silent(clock())
                     return
+                finally:
+                    self._waiting = None
                 if not piece:
                     state.ended(clock())
                     return

@@ -32,7 +32,7 @@ class WatchedObjects(Generic[T]):
         self._known: dict[ObjectName, tuple[str, str]] = {}
         self._marked: set[ObjectName] = set()
         self._is_unnamed = False
-        # Whether the list has an earlier version of an object than was known.
+        # Whether a list, be it one that was not completed, had an earlier version of an object than was known.
         self.is_rewound = False
         # How many names of the list were not known before it.
         self.newcomers = 0
@@ -44,7 +44,7 @@ class WatchedObjects(Generic[T]):
         """A new list begins; an unfinished one is forgotten, and nothing is gone because of it."""
         self._marked = set()
         self.newcomers = 0
-        self._is_unnamed = self.is_rewound = False
+        self._is_unnamed = False
 
     def finish(self) -> Iterator[Delete]:
         """The list is complete: what it did not name is gone."""
@@ -58,6 +58,7 @@ class WatchedObjects(Generic[T]):
     def forget_versions(self) -> None:
         """From now on versions mean something else: all objects are to be told of again."""
         self._known = dict.fromkeys(self._known, _NEVER_SEEN)
+        self.is_rewound = False
 
     def upsert(self, written: msgspec.Raw) -> Iterator[ObjectEvent[T]]:
         """An object is there."""
@@ -68,8 +69,8 @@ class WatchedObjects(Generic[T]):
             return
         name, version = metadata.object_name, (metadata.uid, metadata.resource_version)
         self._marked.add(name)
-        # Without a version nothing says that it is the same.
         self.newcomers += name not in self._known
+        # Without a version nothing says that it is the same.
         known = self._known.get(name, _NEVER_SEEN)
         if metadata.resource_version and known == version:
             return

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from trilithon.kube.backoff import Backoff
 from trilithon.kube.discovery import KindMissing, KindWanted
-from trilithon.kube.errors import ApiError, KubeError, NotUnderstood, Unreachable, api_error
+from trilithon.kube.errors import ApiError, HistoryWentBack, KubeError, NotUnderstood, Unreachable, api_error
 from trilithon.kube.events import Degraded, Event, Found, Gone, Missing, Restored, Rewound, Synced
 from trilithon.kube.lists import PAGE_OBJECTS, page_of
 from trilithon.kube.objects import ApiKind, ObjectHead, is_before
@@ -35,6 +35,8 @@ HARDLY_SECONDS = 1.0
 STEADY_SECONDS = 5.0
 # A kind that is missing is looked for this often, and a better version of one that is there.
 MISSING_SECONDS, FIND_SECONDS = 5.0, 300.0
+# A history that goes back once was restored; again within this, it is rather two, which take turns to answer.
+REWIND_SECONDS = 300.0
 # So many errors in a row to a stream from a version mean that the version is the matter.
 VERSION_FAILURES = 3
 
@@ -90,6 +92,9 @@ class WatchState(Generic[T]):
         self._version_failures = 0
         # After a failure it is uncertain whether this is still the server that gave the version.
         self._is_doubtful = False
+        # Somebody wants a list, though there is a version to go on from.
+        self.is_list_due = False
+        self._rewound_at = float("-inf")
         self._page = ""
         self._is_unpaged = False
         self._can_stream_lists = True
@@ -108,6 +113,8 @@ class WatchState(Generic[T]):
 
     def step(self, now: float) -> Step:
         """The next thing to do."""
+        if self.is_list_due:
+            self._list_again()
         if self._pause_until > now:
             return Pause(self._pause_until - now)
         self._is_finding = self._kind is None or now >= self._find_at
@@ -129,6 +136,10 @@ class WatchState(Generic[T]):
             self._objects.begin()
         limit = () if self._is_unpaged else (("limit", str(PAGE_OBJECTS)),)
         return Fetch(self._request(*limit, *((("continue", self._page),) if self._page else ())))
+
+    def list_again(self) -> None:
+        """List anew as the next thing, unless a list is under way; what is known stays known, and is not told again."""
+        self.is_list_due = bool(self._version)
 
     def _request(self, *query: tuple[str, str]) -> Request:
         assert self._kind is not None  # noqa: S101 - every step but Find follows `found`
@@ -163,7 +174,7 @@ class WatchState(Generic[T]):
             self._is_doubtful = False
             if is_before(page.resource_version, self._version):
                 # Another etcd, or an old copy of it: nobody would tell what is missing there.
-                raise _HistoryWentBack
+                raise HistoryWentBack
             return
         for item in page.items:
             yield from self._objects.upsert(item)
@@ -188,6 +199,8 @@ class WatchState(Generic[T]):
 
     def patience(self, now: float) -> float:
         """How many seconds to wait for the next piece; 0 when the stream has lasted long enough: say ``left``."""
+        if self.is_list_due:
+            return 0.0
         return SILENCE_SECONDS if self._is_listing else max(0.0, self._over_at - now)
 
     def silent(self, now: float) -> None:
@@ -206,6 +219,8 @@ class WatchState(Generic[T]):
     def left(self) -> None:
         """The stream was closed from here, because it has lasted long enough."""
         self._lines = None
+        if self.is_list_due:
+            return
         # Not even a bookmark: it may wait for versions that the server, from an old copy of its data, has yet to reach.
         self._is_doubtful |= not self._is_heard
         self._succeeded()
@@ -229,7 +244,7 @@ class WatchState(Generic[T]):
             self._succeeded()
         self._page, self._is_listing = "", False
         self._is_doubtful = True
-        if isinstance(error, _HistoryWentBack):
+        if isinstance(error, HistoryWentBack):
             # What was known may never have come to be, and the same versions may come again with other content.
             self._objects.forget_versions()
             self._reached = ""
@@ -237,7 +252,7 @@ class WatchState(Generic[T]):
         self._failures += 1
         self._judge_version(error)
         self._pause_until = now + self._wait_after(error)
-        if self._is_no_trouble_yet(error, was_open=was_open):
+        if self._is_no_trouble_yet(error, now, was_open=was_open):
             return
         yield from self._in_trouble(Degraded(str(error)))
 
@@ -277,13 +292,13 @@ class WatchState(Generic[T]):
 
     def _advance_to(self, version: str) -> None:
         if is_before(version, self._version):
-            raise _HistoryWentBack
+            raise HistoryWentBack
         self._version = self._reached = version or self._version
 
     def _listed(self, version: str) -> Iterator[Event[T]]:
         if is_before(version, self._reached) or self._objects.is_rewound:
             # What of this list seemed to be known is to be told too.
-            raise _HistoryWentBack
+            raise HistoryWentBack
         yield from self._objects.finish()
         self._version, self._reached, self._page = version, version, ""
         self._is_doubtful = self._is_unpaged = False
@@ -320,6 +335,7 @@ class WatchState(Generic[T]):
 
     def _list_again(self) -> None:
         self._version = self._page = ""
+        self.is_list_due = False
         self._version_failures = 0
 
     def _is_forgivable(self, error: KubeError, now: float) -> bool:
@@ -340,7 +356,7 @@ class WatchState(Generic[T]):
             return True
         return False
 
-    def _is_no_trouble_yet(self, error: KubeError, *, was_open: bool) -> bool:
+    def _is_no_trouble_yet(self, error: KubeError, now: float, *, was_open: bool) -> bool:
         """Whether this is part of every watch's life, and only the next attempt says whether something is wrong."""
         was_not_found, self._was_not_found = self._was_not_found, False
         if isinstance(error, Unreachable):
@@ -353,7 +369,10 @@ class WatchState(Generic[T]):
             self._was_not_found = True
             return not was_not_found
         # History is compacted, or another; a list makes up for it.
-        return error.is_expired and (self._failures == 1 or isinstance(error, _HistoryWentBack))
+        if isinstance(error, HistoryWentBack):
+            before, self._rewound_at = self._rewound_at, now
+            return now - before >= REWIND_SECONDS
+        return error.is_expired and self._failures == 1
 
     def _judge_version(self, error: KubeError) -> None:
         """Whether there is anything left to resume from."""
@@ -371,13 +390,6 @@ class WatchState(Generic[T]):
             self._version_failures += 1
             if self._version_failures >= VERSION_FAILURES:
                 self._list_again()
-
-
-class _HistoryWentBack(ApiError):
-    """The API server tells of earlier versions than it did before."""
-
-    def __init__(self) -> None:
-        super().__init__(410, "Expired", "the API server's history went back")
 
 
 def _watching(seconds: int) -> tuple[tuple[str, str], ...]:
