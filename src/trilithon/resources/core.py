@@ -114,7 +114,8 @@ class Secret(Struct, frozen=True, gc=False):
     """A Secret; the values are decoded.
 
     One that is not ``is_known`` could not be read yet: nothing is known of it, not even whether it exists. ``former``
-    is what it held when it could be used as a certificate last, if it cannot be now; its source remembers that.
+    is what it held when it could be used as a certificate last, if it cannot be now; its source remembers that. ``uid``
+    tells it apart from an earlier Secret of that name, where an API server gave it one, else "".
     """
 
     key: Key
@@ -124,6 +125,7 @@ class Secret(Struct, frozen=True, gc=False):
     data: tuple[tuple[str, Bytes], ...] = ()
     is_known: bool = True
     former: tuple[tuple[str, Bytes], ...] = ()
+    uid: str = ""
 
     def get(self, name: str) -> bytes | None:
         """The bytes under this name, or None."""

@@ -80,7 +80,8 @@ def secret(key: Key, metadata: ObjectMeta, parts: SecretParts) -> tuple[Secret, 
     found += _of_type(parts, data, metadata)
     found += _size(sum(map(len, data.values())))
     values = tuple((name, Bytes(value)) for name, value in sorted(data.items()))
-    return Secret(key, metadata.generation, metadata.created, parts.type or "Opaque", values), found
+    row = Secret(key, metadata.generation, metadata.created, parts.type or "Opaque", values, uid=metadata.uid)
+    return row, found
 
 
 def _of_type(parts: SecretParts, data: Mapping[str, bytes], metadata: ObjectMeta) -> Iterator[Finding]:
