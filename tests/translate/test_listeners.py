@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from trilithon.model.listener import Listeners
-from trilithon.model.settings import Settings
+from trilithon.model.problem import condition_of
+from trilithon.model.settings import Installation, Settings
 from trilithon.model.tables import LISTENERS
 from trilithon.pipeline import build, edits
 from trilithon.resources.decode import decode
+from trilithon.resources.kinds import KINDS
 from trilithon.resources.meta import Key
+from trilithon.resources.stored import ObjectReader
 
 CLASS = {
     "apiVersion": "gateway.networking.k8s.io/v1",
@@ -166,7 +170,38 @@ def test_at_a_shared_address_a_gateway_that_asks_for_another_serves_nothing(spec
     assert not row.items[0].serves
 
 
-@pytest.mark.parametrize("settings", [Settings(), Settings(shared_address=False)])
+LOCAL = Settings(shared_address=False)
+CLUSTER = Settings(shared_address=False, installation=Installation())
+
+
+def stored(**spec: Any) -> Any:
+    """A Gateway as an API server holds it, whose definition may be newer."""
+    reader = ObjectReader(next(kind for kind in KINDS if kind.name == "Gateway"))
+    return reader(msgspec.json.encode(gateway(http(), **spec))).resource
+
+
+@pytest.mark.parametrize(("settings", "serves"), [(Settings(), False), (LOCAL, False), (CLUSTER, True)])
+@pytest.mark.parametrize("address", [{"type": "example.com/pool", "value": "internal"}, {"type": 5}])
+def test_without_a_cluster_nothing_is_served_where_the_address_that_is_asked_for_is_unknown(
+    address: dict[str, Any], settings: Settings, serves: bool
+) -> None:
+    """One machine does not tell a Gateway that served before from a new one. In a cluster what runs it tells."""
+    engine = build(settings)
+    engine.apply(edits([decode(CLASS).resource, stored(addresses=[address])]))
+    (row,) = engine.rows(LISTENERS).values()
+    assert [condition_of(problem) for problem in row.problems] == ["Accepted"]
+    assert row.items[0].serves == serves
+
+
+def test_what_else_is_not_understood_of_a_gateway_ends_no_listener() -> None:
+    engine = build(LOCAL)
+    engine.apply(edits([decode(CLASS).resource, stored(defaultScope=5)]))
+    (row,) = engine.rows(LISTENERS).values()
+    assert [problem.path for problem in row.problems] == ["spec.defaultScope"]
+    assert row.items[0].serves
+
+
+@pytest.mark.parametrize("settings", [Settings(), LOCAL])
 def test_parameters_that_cannot_be_used_end_no_listener(settings: Settings) -> None:
     ref = {"group": "x.io", "kind": "Y", "name": "z"}
     row = listeners(gateway(http(), infrastructure={"parametersRef": ref}), settings=settings)

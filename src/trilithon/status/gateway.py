@@ -71,7 +71,14 @@ def gateway_status_of(settings: Settings, read: Read, listeners: Listeners) -> G
     return GatewayStatus(
         key=listeners.gateway,
         addresses=reached.addresses,
-        conditions=_gateway_conditions(listeners, statuses, proxy, reached, is_behind(proxy, wanted.values())),
+        conditions=_gateway_conditions(
+            listeners,
+            statuses,
+            proxy,
+            reached,
+            is_behind(proxy, wanted.values()),
+            is_held=settings.installation is not None,
+        ),
         listeners=statuses,
         # What is only on its way is for the condition to tell.
         problems=(
@@ -135,8 +142,15 @@ def _condition(type_: str, problems: Sequence[Problem], good: str, generation: i
 
 
 def _gateway_conditions(
-    listeners: Listeners, statuses: Sequence[ListenerStatus], proxy: Proxy, reached: GatewayAddresses, behind: bool
+    listeners: Listeners,
+    statuses: Sequence[ListenerStatus],
+    proxy: Proxy,
+    reached: GatewayAddresses,
+    behind: bool,
+    *,
+    is_held: bool,
 ) -> tuple[Condition, ...]:
+    """The conditions of the whole. ``is_held`` says that what runs a Gateway stays as it was before a mistake in it."""
     generation = listeners.generation
     own = [problem for problem in listeners.problems if condition_of(problem) == "Accepted"]
     known = (*listeners.problems, *reached.problems)
@@ -148,7 +162,7 @@ def _gateway_conditions(
         refs = Condition("ResolvedRefs", "False", "ListenersNotResolved", message, generation)
     else:
         refs = Condition("ResolvedRefs", "True", "ResolvedRefs", "All references are resolved", generation)
-    return (accepted, _programmed(accepted, statuses, addresses, proxy, behind), refs)
+    return (accepted, _programmed(accepted, statuses, addresses, proxy, behind, is_held=is_held), refs)
 
 
 def _accepted(listeners: Listeners, statuses: Sequence[ListenerStatus], own: Sequence[Problem]) -> Condition:
@@ -170,12 +184,15 @@ def _programmed(
     addresses: Sequence[Problem],
     proxy: Proxy,
     behind: bool,
+    *,
+    is_held: bool,
 ) -> Condition:
     generation = accepted.observed_generation
     if accepted.status != "True":
-        # What was asked for last is not what runs, though Envoy may serve every listener.
-        serves_on = any(_is_true(status, "Programmed") for status in statuses)
-        message = f"{accepted.message}; what runs the Gateway serves on as it is" if serves_on else accepted.message
+        # The Gateway is not what was asked for, though Envoy may serve every listener.
+        is_served = any(_is_true(status, "Programmed") for status in statuses)
+        how = "what runs the Gateway serves on as it is" if is_held else "its listeners are served all the same"
+        message = f"{accepted.message}; {how}" if is_served else accepted.message
         return Condition("Programmed", "False", "Invalid", within_limit(message), generation)
     if addresses:
         return Condition("Programmed", "False", reason_of(addresses[0]), message_of(addresses), generation)

@@ -24,7 +24,8 @@ from trilithon.translate.parameters import parameters_of
 
 # What the API allows (Gateway.status.addresses).
 MOST_ADDRESSES = 16
-_AT = "spec.addresses"
+# Where they are asked for.
+ADDRESSES = "spec.addresses"
 
 
 class WantedService(Struct, frozen=True, gc=False):
@@ -48,7 +49,7 @@ def address_problems(settings: Settings, gateway: Gateway) -> Iterator[Problem]:
     """What can be said of the addresses that a Gateway asks for without looking at anything else."""
     for index, address in enumerate(gateway.spec.addresses):
         if address.type != "IPAddress":
-            yield mistakes.ADDRESS_TYPE_UNSUPPORTED.at(gateway.key, f"{_AT}[{index}].type", type=address.type)
+            yield mistakes.ADDRESS_TYPE_UNSUPPORTED.at(gateway.key, f"{ADDRESSES}[{index}].type", type=address.type)
         elif settings.shared_address and address.value and not _same(address.value, settings.address):
             yield _not_usable(gateway, index, address.value, settings.address)
 
@@ -69,7 +70,7 @@ def gateway_addresses_of(settings: Settings, read: Read, listeners: Listeners) -
 def _of_process(read: Read, gateway: Gateway) -> GatewayAddresses:
     host = read.one(HOSTS, gateway.key)
     if host is None:
-        problem = mistakes.ADDRESS_NOT_ASSIGNED.at(gateway.key, _AT, why="its process has none")
+        problem = mistakes.ADDRESS_NOT_ASSIGNED.at(gateway.key, ADDRESSES, why="its process has none")
         return GatewayAddresses(gateway.key, (), (problem,))
     refused = [
         _not_usable(gateway, index, value, host.address)
@@ -133,7 +134,7 @@ def _not_obtained(
         place = next(place for place, each in enumerate(wanted) if each.address == value)
         if not any(_same(value, each.value) for addresses in has for each in addresses):
             got = ", ".join(each.value for each in has[place]) or "none"
-            at = f"{_AT}[{index}].value"
+            at = f"{ADDRESSES}[{index}].value"
             name = f"{gateway.key.namespace}/{wanted[place].name}"
             yield mistakes.ADDRESS_NOT_OBTAINED.at(gateway.key, at, value=value, service=name, has=got)
 
@@ -148,7 +149,7 @@ def _not_assigned(gateway: Gateway, name: str, service: Service | None, why_held
         why = f"no load balancer has given one to Service {path}; without any, set service.type in GatewayParameters"
     else:
         why = f"Service {path} has none"
-    return mistakes.ADDRESS_NOT_ASSIGNED.at(gateway.key, _AT, why=why)
+    return mistakes.ADDRESS_NOT_ASSIGNED.at(gateway.key, ADDRESSES, why=why)
 
 
 def _behind(gateway: Gateway, listeners: Listeners, services: Sequence[Service]) -> Iterator[Problem]:
@@ -167,7 +168,7 @@ def _unapplied(gateway: Gateway, each: Unapplied) -> Problem:
 
 
 def _not_usable(gateway: Gateway, index: int, value: str, address: str) -> Problem:
-    return mistakes.ADDRESS_NOT_USABLE.at(gateway.key, f"{_AT}[{index}].value", value=value, address=address)
+    return mistakes.ADDRESS_NOT_USABLE.at(gateway.key, f"{ADDRESSES}[{index}].value", value=value, address=address)
 
 
 def _asked(gateway: Gateway) -> Iterable[tuple[int, str]]:

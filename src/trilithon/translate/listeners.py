@@ -16,7 +16,7 @@ from trilithon.model.tables import CERTIFICATES
 from trilithon.resources.gateways import Gateway, GatewayListener
 from trilithon.resources.meta import GATEWAY_GROUP, Key, SecretObjectReference
 from trilithon.resources.problem import Problem
-from trilithon.translate.addresses import address_problems
+from trilithon.translate.addresses import ADDRESSES, address_problems
 from trilithon.translate.certificates import secret_key, serves_name
 from trilithon.translate.classes import held
 from trilithon.translate.flaws import flaws_of_gateway, flaws_of_listener
@@ -43,9 +43,10 @@ def own_listeners_of(settings: Settings, read: Read, gateway: Gateway) -> Listen
     items = [_listener(settings, read, gateway, index) for index in range(len(gateway.spec.listeners))]
     items = [with_problems(item, _conflicts(item, items)) for item in items]
     problems = tuple(_gateway_problems(settings, read, gateway))
-    if settings.shared_address and not can_serve(address_problems(settings, gateway)):
-        # It would be served at an address that it does not ask for. No other mistake of a Gateway as a whole ends its
-        # listeners: what runs it stays as it was while it was in order, and is there only if it once was.
+    if settings.installation is None and not _knows_address(settings, gateway):
+        # It would be served at an address that it does not ask for. Nothing else that is wrong with a Gateway as a
+        # whole ends its listeners. In a cluster what runs it stays as it was while it was in order, and is there only
+        # if it once was; on one machine nothing else of it has any effect on what is served.
         items = [msgspec.structs.replace(item, serves=False) for item in items]
     return Listeners(
         gateway=gateway.key,
@@ -54,6 +55,12 @@ def own_listeners_of(settings: Settings, read: Read, gateway: Gateway) -> Listen
         items=tuple(items),
         problems=problems,
     )
+
+
+def _knows_address(settings: Settings, gateway: Gateway) -> bool:
+    """Whether it is understood which addresses a Gateway asks for, and they can be had here."""
+    is_understood = all(flaw.part != ADDRESSES for flaw in gateway.flaws)
+    return is_understood and can_serve(address_problems(settings, gateway))
 
 
 def _listener(settings: Settings, read: Read, gateway: Gateway, index: int) -> Listener:
