@@ -23,10 +23,14 @@ from tests.infrastructure.generating import (
 from trilithon.incremental import Edit
 from trilithon.model.infrastructure import BoundAddress, Host, Unapplied
 from trilithon.model.tables import HOSTS, OURS
+from trilithon.resources.core import Service
+from trilithon.resources.decode import decode
+from trilithon.resources.meta import Key
 from trilithon.translate.addresses import wanted_services
 from trilithon.xds.tables import ENVOY_LISTENERS
 
 IP = {"ip": "10.0.0.7"}
+PARAMETERS, CLASS_KEY = Key("GatewayParameters", "system", "all"), Key("GatewayClass", "", "trilithon")
 
 
 def programmed(world: World) -> tuple[str, str]:
@@ -70,27 +74,78 @@ def test_without_a_load_balancer_the_address_is_the_services_own(type_: str) -> 
     assert world.values == ["10.96.0.9"]
 
 
+ON_NODES = parameters("system/all", hostNetwork=True)
+NODES = {
+    "apiVersion": "discovery.k8s.io/v1",
+    "kind": "EndpointSlice",
+    "metadata": {"namespace": "infra", "name": "s", "labels": {"kubernetes.io/service-name": "gw-trilithon"}},
+    "addressType": "IPv4",
+    "endpoints": [
+        {"addresses": ["192.0.2.2"], "conditions": {"ready": True}},
+        {"addresses": ["192.0.2.1"]},
+        {"addresses": ["192.0.2.3"], "conditions": {"ready": False}},
+    ],
+    "ports": [{"name": "tcp-80", "port": 80}],
+}
+
+
+def in_place(world: World) -> dict[str, Any]:
+    """The Service that was generated, as the API server holds it then."""
+    written = world.manifest("Service")
+    held = service(type=written["spec"]["type"], cluster_ip="10.96.0.9")
+    return {**held, "metadata": {**written["metadata"], "ownerReferences": held["metadata"]["ownerReferences"]}}
+
+
+def on_nodes() -> World:
+    world = World(gateway_class(parametersRef=OF_CLASS), gateway(), ON_NODES, NODES)
+    world.show(in_place(world))
+    return world
+
+
 def test_pods_in_the_nodes_network_are_reached_at_their_nodes() -> None:
-    slice_ = {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {"namespace": "infra", "name": "s", "labels": {"kubernetes.io/service-name": "gw-trilithon"}},
-        "addressType": "IPv4",
-        "endpoints": [
-            {"addresses": ["192.0.2.2"], "conditions": {"ready": True}},
-            {"addresses": ["192.0.2.1"]},
-            {"addresses": ["192.0.2.3"], "conditions": {"ready": False}},
-        ],
-        "ports": [{"name": "tcp-80", "port": 80}],
-    }
-    world = World(
-        gateway_class(parametersRef=OF_CLASS),
-        gateway(),
-        parameters("system/all", hostNetwork=True),
-        service(type="ClusterIP", cluster_ip="10.96.0.9"),
-        slice_,
-    )
+    assert on_nodes().values == ["192.0.2.1", "192.0.2.2"]
+
+
+REFUSED = gateway(infrastructure={**OWN, "labels": {}})
+OTHERWISE = parameters("system/all", replicas=2)
+
+
+@pytest.mark.parametrize(
+    ("shown", "dropped"),
+    [
+        pytest.param((), (PARAMETERS,), id="the parameters are deleted"),
+        pytest.param((), (CLASS_KEY,), id="the class is deleted"),
+        pytest.param((), (PARAMETERS, CLASS_KEY), id="both"),
+        pytest.param((REFUSED, OTHERWISE), (), id="the parameters change while the Gateway is refused"),
+    ],
+)
+def test_what_runs_in_the_nodes_network_and_is_held_is_reached_at_its_nodes(
+    shown: tuple[dict[str, Any], ...], dropped: tuple[Key, ...]
+) -> None:
+    """What runs stays as it is; clients that follow a name must not be led away from it."""
+    world = on_nodes()
+    for each in shown:
+        world.show(each)
+    for key in dropped:
+        world.drop(key)
+    assert world.row is not None
+    assert world.row.is_held
     assert world.values == ["192.0.2.1", "192.0.2.2"]
+
+
+def test_what_leaves_the_nodes_network_is_reached_at_its_service() -> None:
+    world = on_nodes()
+    world.show(parameters("system/all", service={"type": "ClusterIP"}))
+    world.show(in_place(world))
+    assert world.values == ["10.96.0.9"]
+
+
+def test_only_a_generated_service_tells_of_the_nodes_network() -> None:
+    written = in_place(on_nodes())
+    strange = {**written, "metadata": {**written["metadata"], "labels": {}}}
+    row = decode(strange).resource
+    assert isinstance(row, Service)
+    assert not row.on_nodes
 
 
 def test_an_address_type_that_is_not_supported_refuses_the_gateway() -> None:

@@ -8,20 +8,21 @@ from trilithon.infrastructure.manifest import SERVICE, Json, Plan, generated
 from trilithon.model.infrastructure import Generated
 from trilithon.resources.parameters import ServiceParameters
 from trilithon.translate.addresses import WantedService, wanted_services
-from trilithon.translate.generated_names import selector
+from trilithon.translate.generated_names import HOST_NETWORK_ANNOTATION, selector
 from trilithon.translate.infrastructure_keys import copied
 
 
 def services(plan: Plan) -> Iterator[Generated]:
     """One Service, and one more for each further address that is asked for."""
     parameters = plan.parameters.service or ServiceParameters()
+    on_nodes = {HOST_NETWORK_ANNOTATION: "true"} if plan.parameters.host_network else {}
     for place, wanted in enumerate(wanted_services(plan.gateway)):
         yield generated(
             plan,
             SERVICE,
             {"spec": _spec(plan, parameters, wanted, is_first=place == 0)},
             name=wanted.name,
-            annotations=copied(parameters.annotations),
+            annotations={**copied(parameters.annotations), **on_nodes},
         )
 
 

@@ -52,7 +52,7 @@ class Service(Struct, frozen=True, gc=False):
     """A Service.
 
     ``gateway`` is the name of the Gateway that controls it, and ``installation`` which one of Trilithon says that it
-    has made it; each "" for none.
+    has made it; each "" for none. ``on_nodes`` says of such a one that its pods have their nodes' addresses.
     """
 
     key: Key
@@ -62,6 +62,7 @@ class Service(Struct, frozen=True, gc=False):
     load_balancer: tuple[IngressPoint, ...] = ()
     gateway: str = ""
     installation: str = ""
+    on_nodes: bool = False
 
 
 class EndpointConditions(Part, kw_only=True):

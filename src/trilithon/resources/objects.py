@@ -29,6 +29,7 @@ MAX_DATA = 2**20
 
 _MANAGER_LABEL, _MANAGER = "app.kubernetes.io/managed-by", "trilithon"
 _INSTALLATION_LABEL = "trilithon.dev/installation"
+_HOST_NETWORK_ANNOTATION = "trilithon.dev/host-network"
 _NAME_LABEL = "kubernetes.io/metadata.name"
 _SERVICE_LABEL = "kubernetes.io/service-name"
 # Type -> the keys that a Secret of it needs.
@@ -48,8 +49,9 @@ def service(key: Key, metadata: ObjectMeta, parts: ServiceParts) -> tuple[Servic
     found = [finding.under(".metadata.annotations") for finding in _annotations(metadata, parts)]
     labels = metadata.labels or {}
     installation = labels.get(_INSTALLATION_LABEL, "") if labels.get(_MANAGER_LABEL) == _MANAGER else ""
+    on_nodes = bool(installation) and (metadata.annotations or {}).get(_HOST_NETWORK_ANNOTATION) == "true"
     return Service(
-        key, metadata.generation, metadata.created, parts.spec, given, _gateway(metadata), installation
+        key, metadata.generation, metadata.created, parts.spec, given, _gateway(metadata), installation, on_nodes
     ), found
 
 

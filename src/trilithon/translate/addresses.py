@@ -20,7 +20,6 @@ from trilithon.resources.problem import Problem
 from trilithon.translate.classes import generated_services, held, is_generated
 from trilithon.translate.endpoints import SLICES_BY_SERVICE
 from trilithon.translate.generated_names import further_name, object_name
-from trilithon.translate.parameters import parameters_of
 
 # What the API allows (Gateway.status.addresses).
 MOST_ADDRESSES = 16
@@ -90,7 +89,7 @@ def _of_services(settings: Settings, read: Read, gateway: Gateway, listeners: Li
         # Those that serve on have the name of the class before.
         before = generated_services(settings, read, gateway)
         services += [each for each in before if str(each.key) not in foreign]
-    has = [_addresses(read, gateway, service) for service in services]
+    has = [_addresses(read, service) for service in services]
     found = tuple(dict.fromkeys(address for each in has for address in each))[:MOST_ADDRESSES]
     problems = [_unapplied(gateway, each) for each in (applied.unapplied if applied else ())]
     problems += _not_obtained(gateway, wanted, has)
@@ -111,7 +110,8 @@ def _service(settings: Settings, read: Read, gateway: Gateway, name: str, foreig
     return service if service.gateway == gateway.key.name else None
 
 
-def _addresses(read: Read, gateway: Gateway, service: Service | None) -> tuple[BoundAddress, ...]:
+def _addresses(read: Read, service: Service | None) -> tuple[BoundAddress, ...]:
+    """The addresses of what runs, whatever parameters say now: they may be gone, or refused."""
     if service is None:
         return ()
     if service.spec.type == "LoadBalancer":
@@ -120,7 +120,7 @@ def _addresses(read: Read, gateway: Gateway, service: Service | None) -> tuple[B
             for point in service.load_balancer
             if point.ip or point.hostname
         )
-    if parameters_of(read, gateway).host_network:
+    if service.on_nodes:
         # The pods' addresses are those of their nodes.
         endpoints = [each for row in read.group(SLICES_BY_SERVICE, service.key) for each in row.endpoints]
         return tuple(sorted({_ip(each.addresses[0]) for each in endpoints if each.conditions.ready is not False}))

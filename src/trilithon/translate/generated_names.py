@@ -16,6 +16,8 @@ CLASS_NAME_LABEL = "gateway.networking.k8s.io/gateway-class-name"
 MANAGER_LABEL = "app.kubernetes.io/managed-by"
 INSTALLATION_LABEL = "trilithon.dev/installation"
 GATEWAY_ANNOTATION = "trilithon.dev/gateway"
+# On a Service whose pods have their nodes' addresses: parameters that are gone cannot tell any more.
+HOST_NETWORK_ANNOTATION = "trilithon.dev/host-network"
 MANAGER = "trilithon"
 
 _LONGEST = 63
