@@ -43,11 +43,15 @@ class HostKey(NamedTuple):
     hostname: str
 
 
+# From where a listener takes routes is not understood.
+UNKNOWN_NAMESPACES = ""
+
+
 class Offer(Struct, frozen=True, gc=False):
     """What a listener takes, as routes see it. ``hostname`` is "*" when unset.
 
-    ``kinds`` are the supported kinds of routes that it takes. ``namespaces`` is All, Same or Selector (with
-    ``selector``).
+    ``kinds`` are the supported kinds of routes that it takes. ``namespaces`` is All, Same, Selector (with
+    ``selector``) or ``UNKNOWN_NAMESPACES``.
     """
 
     key: ListenerKey

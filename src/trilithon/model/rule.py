@@ -27,13 +27,17 @@ class ValueMatch(Struct, frozen=True, gc=False):
 
 
 class Match(Struct, frozen=True, gc=False):
-    """All conditions must hold. ``index`` is its place in the rule as written."""
+    """All conditions must hold. ``index`` is its place in the rule as written.
+
+    ``is_cut`` says that not all conditions are understood, so that it takes more requests than were meant.
+    """
 
     index: int
     path: PathMatch
     method: str | None = None
     headers: tuple[ValueMatch, ...] = ()
     query: tuple[ValueMatch, ...] = ()
+    is_cut: bool = False
 
 
 class HeaderEdit(Struct, frozen=True, gc=False):

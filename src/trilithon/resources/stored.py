@@ -5,7 +5,7 @@ rules between fields, which an older definition of the kind may not have. Whatev
 document (``decode``), which says what is wrong and where; both ways give the same resource.
 
 What a definition has let in that is newer than this release, or older, is not refused as a document is: of a route, a
-Gateway or a class that much is read as is understood, and its flaws say what is not.
+Gateway or a class that much is read as is understood, and its flaws say what is not, unknown fields included.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from trilithon.resources.cut import is_within
 from trilithon.resources.decode import Resource, decode
 from trilithon.resources.kinds import Kind
 from trilithon.resources.meta import Key
@@ -104,11 +105,12 @@ class ObjectReader:
             fields = {name: found[name] for name in names if name in found}
             kind = {"apiVersion": self._kind.api_versions[0], "kind": self._kind.name}
             decoded = decode({**fields, **kind, "metadata": head})
-            spec, flaws = understood(found.get("spec"), self._kind.part) if decoded.refused else (None, ())
+            spec, flaws = understood(found.get("spec"), self._kind.part)
         except _UNFIT as error:
             return None, (Problem("InvalidValue", key, "", f"the object cannot be read ({type(error).__name__})"),)
         if spec is None:
             return decoded.resource, decoded.problems
         resource, _ = self._kind.make(key, normalised(metadata), spec)
-        warnings = tuple(problem for problem in decoded.problems if problem.severity != "error")
-        return replace(resource, flaws=flaws), warnings
+        # What is wrong with the spec, its flaws tell.
+        others = tuple(problem for problem in decoded.problems if not is_within(problem.path, "spec"))
+        return replace(resource, flaws=flaws), others

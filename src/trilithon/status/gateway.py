@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from trilithon.incremental import Read, Table
+from trilithon.model.flaw_mistakes import LEFT_OUT
 from trilithon.model.infrastructure import BoundAddress, GatewayAddresses
 from trilithon.model.listener import Listener, Listeners
 from trilithon.model.problem import condition_of, reason_of
@@ -169,11 +170,13 @@ def _accepted(listeners: Listeners, statuses: Sequence[ListenerStatus], own: Seq
     generation = listeners.generation
     if own:
         return Condition("Accepted", "False", reason_of(own[0]), message_of(own), generation)
-    bad = [status.name for status in statuses if not _is_true(status, "Accepted")]
+    refused = [status.name for status in statuses if not _is_true(status, "Accepted")]
+    left_out = [problem for problem in listeners.problems if condition_of(problem) == LEFT_OUT]
+    bad = [*refused, *([message_of(left_out)] if left_out else ())]
     if not bad:
         return Condition("Accepted", "True", "Accepted", "The Gateway is understood", generation)
-    message = f"Listeners not valid: {', '.join(bad)}"
-    if len(bad) == len(statuses):
+    message = within_limit(f"Listeners not valid: {', '.join(bad)}")
+    if len(refused) == len(statuses):
         return Condition("Accepted", "False", "ListenersNotValid", message, generation)
     return Condition("Accepted", "True", "ListenersNotValid", message, generation)
 

@@ -21,6 +21,7 @@ from trilithon.resources.routes import Route
 from trilithon.status.gateway import GATEWAY_STATUS
 from trilithon.translate.classes import class_key, class_of_another, class_problems, is_ours
 from trilithon.translate.endpoints import private_endpoints
+from trilithon.translate.flaws import warnings_of_class
 
 
 class Problems(Struct, frozen=True, gc=False):
@@ -37,7 +38,9 @@ ROUTE_PROBLEMS: Table[Key, Problems] = Table("route problems")
 
 def class_problems_of(settings: Settings, read: Read, class_: GatewayClass) -> Problems | None:
     """What is wrong with a class of ours."""
-    return _problems(class_.key, class_problems(read, class_) if is_ours(settings, class_) else ())
+    if not is_ours(settings, class_):
+        return None
+    return _problems(class_.key, (*class_problems(read, class_), *warnings_of_class(class_)))
 
 
 def gateway_problems_of(settings: Settings, read: Read, gateway: Gateway) -> Problems | None:

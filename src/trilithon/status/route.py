@@ -96,6 +96,9 @@ def _accepted(parent: ParentAttachment, rules: Rules, generation: int) -> Condit
 
 def _resolved_refs(rules: Rules, generation: int) -> Condition:
     """A bad reference never makes Accepted False, and is told whether or not the route is attached."""
+    if not rules.items:
+        message = "The references were not examined: the route is not understood"
+        return Condition("ResolvedRefs", "Unknown", "NotExamined", message, generation)
     problems = [problem for problem in _problems(rules) if condition_of(problem) == "ResolvedRefs"]
     if problems:
         return Condition("ResolvedRefs", "False", reason_of(problems[0]), message_of(problems), generation)

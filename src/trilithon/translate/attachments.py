@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from trilithon.incremental import Read
 from trilithon.model import route_mistakes as mistakes
 from trilithon.model.attachment import Attachment, Attachments, ParentAttachment
-from trilithon.model.listener import Offer, Offers
+from trilithon.model.listener import UNKNOWN_NAMESPACES, Offer, Offers
 from trilithon.model.tables import GATEWAYS, IDLE, NAMESPACES, OFFERS, UNSERVED
 from trilithon.resources.meta import GATEWAY_GROUP, Key, ParentReference
 from trilithon.resources.problem import Problem
@@ -105,7 +105,9 @@ def _meet(
     claims = intersections(listener.hostname, route.spec.hostnames)
     checks = (
         None if route.key.kind in listener.kinds else _kind_refused(route.key, at, listener),
-        None if _takes_namespace(read, route.key.namespace, listener) else _namespace_refused(route.key, at, listener),
+        None
+        if _takes_namespace(read, route.key.namespace, listener)
+        else _namespace_refused(read, route.key, at, listener),
         None if claims else _hostname_refused(route.key, listener),
     )
     first = next((number for number, refusal in enumerate(checks) if refusal is not None), None)
@@ -128,6 +130,8 @@ def _meet(
 def _takes_namespace(read: Read, namespace: str, listener: Offer) -> bool:
     if listener.namespaces == "All":
         return True
+    if listener.namespaces == UNKNOWN_NAMESPACES:
+        return False
     if listener.namespaces == "Same":
         return namespace == listener.key.parent.namespace
     # No selector, or a malformed one, selects nothing; the listener's own status says so.
@@ -166,14 +170,17 @@ def _kind_refused(route: Key, at: str, listener: Offer) -> Problem:
     )
 
 
-def _namespace_refused(route: Key, at: str, listener: Offer) -> Problem:
+def _namespace_refused(read: Read, route: Key, at: str, listener: Offer) -> Problem:
+    rule = f"from: {listener.namespaces}"
+    if listener.namespaces == UNKNOWN_NAMESPACES:
+        rule = read.one(IDLE, listener.key) or "whose namespaces are not understood"
     return mistakes.NAMESPACE_NOT_ALLOWED.at(
         route,
         at,
         listener=listener.key.name,
         gateway=listener.key.gateway.path,
         namespace=route.namespace,
-        rule=f"from: {listener.namespaces}",
+        rule=rule,
     )
 
 

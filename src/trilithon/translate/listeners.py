@@ -8,7 +8,7 @@ import msgspec
 
 from trilithon.incremental import Read
 from trilithon.model import gateway_mistakes as mistakes
-from trilithon.model.listener import Listener, ListenerKey, Listeners
+from trilithon.model.listener import UNKNOWN_NAMESPACES, Listener, ListenerKey, Listeners
 from trilithon.model.mistake import FIELD_UNSUPPORTED
 from trilithon.model.problem import condition_of
 from trilithon.model.settings import READY_PORT, Settings
@@ -19,7 +19,7 @@ from trilithon.resources.problem import Problem
 from trilithon.translate.addresses import ADDRESSES, address_problems
 from trilithon.translate.certificates import secret_key, serves_name
 from trilithon.translate.classes import held
-from trilithon.translate.flaws import flaws_of_gateway, flaws_of_listener
+from trilithon.translate.flaws import flaws_of_gateway, flaws_of_listener, namespaces_not_understood, written_index
 from trilithon.translate.infrastructure_keys import key_problems
 from trilithon.translate.isolation import told_apart
 from trilithon.translate.parameters import own_parameters
@@ -65,6 +65,7 @@ def _knows_address(settings: Settings, gateway: Gateway) -> bool:
 
 def _listener(settings: Settings, read: Read, gateway: Gateway, index: int) -> Listener:
     spec = gateway.spec.listeners[index]
+    index = written_index(gateway, index)
     path = f"spec.listeners[{index}]"
     kinds, kind_problems = _kinds(gateway.key, spec, path)
     certificates, tls_problems = _certificates(read, gateway, spec, path)
@@ -85,7 +86,9 @@ def _listener(settings: Settings, read: Read, gateway: Gateway, index: int) -> L
         protocol=spec.protocol,
         hostname=spec.hostname or "*",
         kinds=kinds,
-        namespaces=spec.allowed_routes.namespaces.from_,
+        namespaces=UNKNOWN_NAMESPACES
+        if namespaces_not_understood(flaws, path)
+        else spec.allowed_routes.namespaces.from_,
         selector=spec.allowed_routes.namespaces.selector,
         certificates=certificates,
         problems=problems,

@@ -9,6 +9,7 @@ from trilithon.model import gateway_mistakes as mistakes
 from trilithon.model.listener import Listener, Listeners
 from trilithon.model.settings import Settings
 from trilithon.model.tables import OWN_LISTENERS
+from trilithon.resources.flaw import is_unknown_hostname
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.translate.isolation import neighbours
@@ -56,7 +57,7 @@ def _age(listeners: Listeners) -> tuple[str, str]:
 def _held(listener: Listener, all_: Sequence[Listener]) -> list[Problem]:
     """The warning of a listener that does not serve and whose requests come in by others."""
     others = [other.key.name for other in neighbours(listener, all_) if other.serves]
-    if listener.serves or not others:
+    if listener.serves or not others or is_unknown_hostname(listener.hostname):
         return []
     hostname = "hosts that no other listener names" if listener.hostname == "*" else listener.hostname
     at = f"{listener.path}.hostname"

@@ -42,7 +42,8 @@ def rank(match: Match, created: str, route: Key, rule_index: int) -> Rank:
     return Rank(
         path_kind=_PATH_KINDS[match.path.kind],
         path_length=-len(match.path.value),
-        method=0 if match.method else 1,
+        # Nobody knows how many conditions it has: its rule refuses, so that none of one path may come before it.
+        method=-1 if match.is_cut else 0 if match.method else 1,
         headers=-len(match.headers),
         query=-len(match.query),
         undated=not created,
@@ -76,5 +77,7 @@ def why_later(winner: Rank, loser: Rank) -> str:
         return f"{_PATH_WORDS[loser.path_kind]} behind {_PATH_WORDS[winner.path_kind]}"
     if winner.path_length != loser.path_length:
         return f"shorter {_PATH_WORDS[loser.path_kind]}"
+    if winner.method < min(loser.method, 0):
+        return "behind a match with conditions that are not understood"
     fields = zip(Rank._fields, winner, loser, strict=True)
     return next((_LATER[name] for name, first, second in fields if first != second), "the same match")
