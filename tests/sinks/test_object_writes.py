@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from trilithon.kube.errors import ApiError, KubeError, Unreachable
 from trilithon.kube.objects import ApiKind, ObjectPath
@@ -340,8 +341,9 @@ def test_what_was_told_while_it_was_read_is_not_undone(settled: World) -> None:
     assert body_of(settled.write())["metadata"]["resourceVersion"] == "21"
 
 
-def test_older_states_count_after_it_was_said_that_nothing_is_known(settled: World) -> None:
-    settled.writes.stored(KEY, None)
+@pytest.mark.parametrize("said", [None, replace(widget(version=9), is_doubtful=True)])
+def test_older_states_count_after_it_was_said_that_nothing_is_known(settled: World, said: Stored | None) -> None:
+    settled.writes.stored(KEY, said)
     settled.idle()
     settled.writes.stored(KEY, widget(version=3, text="old"))
     settled.answer(settled.write())

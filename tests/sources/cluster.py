@@ -52,7 +52,7 @@ class Cluster:
         # Histories that begin before this are not told any more.
         self._compacted = 0
         self._changed = asyncio.Condition()
-        self._streams: list[asyncio.Transport] = []
+        self._streams: list[tuple[str, asyncio.Transport]] = []
 
     async def put(
         self, plural: str, name: str, namespace: str = "", *, labels: Object | None = None, **top: Any
@@ -105,11 +105,12 @@ class Cluster:
             change()
             self._changed.notify_all()
 
-    async def cut(self) -> None:
-        """Reset all streams."""
+    async def cut(self, plural: str = "") -> None:
+        """Reset all streams, or those of one kind."""
         async with self._changed:
-            streams, self._streams = self._streams, []
-            for stream in streams:
+            cut = [each for each in self._streams if plural in ("", each[0])]
+            self._streams = [each for each in self._streams if each not in cut]
+            for _, stream in cut:
                 stream.abort()
             self._changed.notify_all()
 
@@ -117,10 +118,16 @@ class Cluster:
         """The data as they are now."""
         return Copy(self._version, dict(self._objects))
 
-    async def restore(self, copy: Copy) -> None:
-        """End, and begin again with a copy of the data from before."""
+    async def restore(self, copy: Copy, noticed_by: str = "") -> None:
+        """End, and begin again with a copy of the data from before; or stay up, and have only one kind notice."""
         self._version, self._objects, self._history = copy.version, dict(copy.objects), []
-        await self.cut()
+        await self.cut(noticed_by)
+
+    def listed(self, plural: str) -> int:
+        """How often a kind was listed so far."""
+        return sum(
+            request.path.endswith(f"/{plural}") and "sendInitialEvents" in request.query for request in self.requests
+        )
 
     async def _record(self, place: tuple[str, str, str], now: Object | None, before: Object | None) -> None:
         async with self._changed:
@@ -211,7 +218,7 @@ class Cluster:
         response.enable_chunked_encoding()
         await response.prepare(request)
         assert request.transport is not None
-        self._streams.append(request.transport)
+        self._streams.append((plural, request.transport))
         with suppress(ConnectionError):
             at = int(request.query.get("resourceVersion", "0"))
             if "sendInitialEvents" in request.query:

@@ -83,8 +83,9 @@ class Following:
     def on_stored(self, key: Key, stored: Stored | None) -> None:
         """What the source says of stored objects."""
         self.stored_log.append(key)
-        if stored is None:
-            del self.stored[key]
+        if stored is None or stored.is_doubtful:
+            assert stored is None or key in self.stored, "what was never told is not doubtful"
+            self.stored.pop(key, None)
             self.believed.pop(key, None)
             return
         self.stored[key] = stored

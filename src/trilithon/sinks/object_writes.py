@@ -142,7 +142,9 @@ class ObjectWrites(Generic[Wish]):
     # What happens
 
     def stored(self, key: Key, stored: Stored | None) -> None:
-        """This is what the API server holds; None: nothing, or it is not known what, and will be told."""
+        """This is what the API server holds; None: nothing. What is doubtful is as good as nothing until it is told."""
+        if stored is not None and stored.is_doubtful:
+            stored = None
         if stored is None and key not in self._objects:
             return
         known = self._object(key)

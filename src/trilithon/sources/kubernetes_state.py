@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trilithon.model.api_version import ApiVersion
 from trilithon.model.stored import Stored
@@ -122,6 +123,12 @@ class ClusterState:
             self._left(key)
         if stored != before and self.counts(key):
             self._on_stored(key, stored)
+
+    def doubt(self, key: Key) -> None:
+        """What was told of an object's stored state says nothing any more of what is told next."""
+        before = self._stored.get(key)
+        if before is not None:
+            self.stored(key, replace(before, is_doubtful=True))
 
     def upsert(self, row: Any, now: float) -> None:
         """An object is as this row says."""
