@@ -101,7 +101,10 @@ class _Player:
             case "applied":
                 known = [str(session.applied)]
             case "acked":
-                known = [f"{SHORT[each.type_url]} {each.name}={each.shape}" for each in sorted(session.acked())]
+                known = [
+                    f"{SHORT[each.type_url]} {each.name}={each.shape}"
+                    for each in sorted(frozenset().union(*session.acked()))
+                ]
             case "rejected":
                 known = [f"{SHORT[no.type_url]} {no.name}={no.version} {no.message}" for no in session.rejected()]
             case "counts":

@@ -19,9 +19,10 @@ from tests.sinks.test_security_port import DELTA, MINE, THEIRS, Heard, asks, beg
 from tests.sinks.xds_client import authority, channel, identity, security
 from tests.system.harness import until
 from trilithon.model.proxy import Proxy
+from trilithon.resources.parameters import MOST_REPLICAS
 from trilithon.sinks.allowance import LONGEST_NAME, MOST_STRANGE_NAMES, MOST_STREAMS, MOST_TYPES
 from trilithon.sinks.authority import Authority
-from trilithon.sinks.grpc_options import OPTIONS, port_options
+from trilithon.sinks.grpc_options import MOST_CONNECTIONS, OPTIONS, port_options
 from trilithon.sinks.grpc_server import XdsServer
 from trilithon.sinks.session import MOST_STRANGE_TOLD, Session
 from trilithon.xds.node import node_id
@@ -29,7 +30,13 @@ from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 NODE, OTHER_NODE = node_id("infra", "edge", "a"), node_id("infra", "other", "a")
+FEW_STREAMS = 64
 STREAMS_PER_CONNECTION = dict(OPTIONS)["grpc.max_concurrent_streams"]
+
+
+@pytest.fixture(autouse=True)
+def short_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trilithon.sinks.allowance.REFUSED_SECONDS", 0.1)
 
 
 class Port:
@@ -106,17 +113,24 @@ class Envoy:
         return response.resources[0].resource.value
 
 
-async def test_a_gateway_has_so_many_streams_and_another_one_has_its_own() -> None:
+def test_all_pods_that_a_gateway_may_have_find_a_place_and_leave_room_for_others() -> None:
+    # Each may be there twice, once with a stream of which nobody knows yet that it is dead; and one is on its way in.
+    assert MOST_STREAMS >= 2 * (MOST_REPLICAS + 1)
+    assert MOST_CONNECTIONS >= 3 * MOST_STREAMS
+
+
+async def test_a_gateway_has_so_many_streams_and_another_one_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trilithon.sinks.allowance.MOST_STREAMS", FEW_STREAMS)
     async with serving() as port:
         calls: list[grpc.aio.StreamStreamCall[Any, bytes]] = []
-        while len(calls) < MOST_STREAMS:
+        while len(calls) < FEW_STREAMS:
             opened = await port.connect(MINE)
             calls += [begun(opened, DELTA) for _ in range(STREAMS_PER_CONNECTION)]
         # Also who says nothing has a stream.
         for call in calls[1:]:
             await call.write(asks(NODE, CLUSTER))
         await calls[0].wait_for_connection()
-        await until(lambda: port.count(MINE) == MOST_STREAMS - 1, why="not all are served")
+        await until(lambda: port.count(MINE) == FEW_STREAMS - 1, why="not all are served")
         for _ in range(3):
             assert (await port.ask(asks(NODE, CLUSTER))).code is EXHAUSTED
         (said,) = port.said
@@ -124,8 +138,44 @@ async def test_a_gateway_has_so_many_streams_and_another_one_has_its_own() -> No
         await Envoy(port, await port.connect(THEIRS)).gets_changes()
         calls[0].cancel()
         calls[1].cancel()
-        await until(lambda: port.count(MINE) == MOST_STREAMS - 2, why="nobody left")
+        await until(lambda: port.count(MINE) == FEW_STREAMS - 2, why="nobody left")
         assert (await port.ask(asks(NODE, CLUSTER), wanted=1, seconds=0)).messages
+
+
+async def test_who_finds_no_place_hears_nothing_and_is_served_when_there_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trilithon.sinks.allowance.MOST_STREAMS", 2)
+    monkeypatch.setattr("trilithon.sinks.allowance.REFUSED_SECONDS", 60.0)
+    async with serving() as port:
+        served = [ByHand(port, await port.connect(MINE), name) for name in "ab"]
+        for envoy in served:
+            await envoy.takes_everything([])
+        gives_up, waits = [begun(await port.connect(MINE), DELTA) for _ in range(2)]
+        for call in (gives_up, waits):
+            await call.write(asks(NODE, CLUSTER))
+        heard_nothing, pending = await asyncio.wait({asyncio.ensure_future(waits.read())}, timeout=0.5)
+        assert not heard_nothing
+        gives_up.cancel()
+        served[0].leave()
+        async with asyncio.timeout(30):
+            assert await next(iter(pending)) is not grpc.aio.EOF
+        assert not port.said
+
+
+@pytest.mark.parametrize("reason", ["no place", "a long name"])
+async def test_who_is_refused_is_not_told_at_once(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trilithon.sinks.allowance.REFUSED_SECONDS", 1.0)
+    monkeypatch.setattr("trilithon.sinks.allowance.MOST_STREAMS", 1)
+    async with serving() as port:
+        if reason == "no place":
+            has = begun(await port.connect(MINE), DELTA)
+            await has.write(asks(NODE, CLUSTER))
+            assert await has.read() is not grpc.aio.EOF
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        assert (await port.ask(*EXCESSES["a long name"]())).code is EXHAUSTED
+        assert loop.time() - began >= 0.9
 
 
 def _many(count: int, mark: str = "") -> list[str]:
@@ -210,6 +260,98 @@ async def test_envoys_of_100_000_services_reconnect(is_published: bool) -> None:
         if is_published:
             await until(lambda: all(each.acked >= 200_000 for each in port.server.sessions()), why="names are missing")
         assert not port.said
+
+
+async def test_a_configuration_may_shrink_at_once_however_many_envoys_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trilithon.sinks.allowance.MOST_STRANGE_NAMES", 200)
+    async with serving() as port:
+        names = _many(100)
+        wanted = [XdsResource.of(type_url, name, ()) for type_url in (CLUSTER, ENDPOINT) for name in names]
+        port.server.publish(MINE, wanted, [], 2)
+        envoys = [ByHand(port, await port.connect(MINE), f"{index}") for index in range(5)]
+        for envoy in envoys:
+            await envoy.takes_everything(names)
+        port.server.publish(MINE, [], [(each.type_url, each.name) for each in wanted], 3)
+        for envoy in envoys:
+            # They go once the grace is over; until then Envoy may still speak of each.
+            await envoy.say(ENDPOINT, *names[:50])
+            assert set(names) <= await envoy.loses()
+            await envoy.gives_up(names)
+        late = ByHand(port, await port.connect(MINE), "late")
+        await late.takes_everything(["c"])
+        port.publish(MINE, "new", 4)
+        for envoy in (*envoys, late):
+            assert await envoy.hears(CLUSTER) == {"c"}
+        assert not port.said
+
+
+async def test_who_has_too_many_names_may_give_them_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trilithon.sinks.allowance.MOST_STRANGE_NAMES", 200)
+    async with serving() as port:
+        envoy = ByHand(port, await port.connect(MINE), "a")
+        await envoy.takes_everything([])
+        await envoy.say(ENDPOINT, *_many(200))
+        await envoy.hears(ENDPOINT)
+        # Fewer are too many now.
+        monkeypatch.setattr("trilithon.sinks.allowance.MOST_STRANGE_NAMES", 100)
+        await envoy.gives_up(_many(75))
+        await envoy.gives_up(_many(150)[75:])
+        await envoy.say(ENDPOINT, *_many(50, "other"))
+        assert await envoy.hears(ENDPOINT) == set(_many(50, "other"))
+        await envoy.say(ENDPOINT, "one more")
+        assert await envoy.ends() is EXHAUSTED
+
+
+class ByHand:
+    """An Envoy that takes whatever it gets."""
+
+    def __init__(self, port: Port, opened: grpc.aio.Channel, name: str) -> None:
+        self._node = node_id("infra", "edge", name)
+        self._call = begun(opened, DELTA)
+
+    async def say(self, type_url: str, *names: str, **fields: Any) -> None:
+        await self._call.write(
+            DeltaDiscoveryRequest(
+                node=asks(self._node).node, type_url=type_url, resource_names_subscribe=names, **fields
+            )
+        )
+
+    async def gives_up(self, names: list[str]) -> None:
+        await self.say(ENDPOINT, resource_names_unsubscribe=names)
+
+    async def takes_everything(self, names: list[str]) -> None:
+        await self.say(CLUSTER)
+        assert await self.hears(CLUSTER) >= set(names)
+        await self.say(LISTENER)
+        assert await self.hears(LISTENER) == set()
+        if names:
+            await self.say(ENDPOINT, *names)
+            assert await self.hears(ENDPOINT) == set(names)
+
+    async def hears(self, type_url: str) -> set[str]:
+        """The names in the next response of this type."""
+        while (response := await self._next()).type_url != type_url:
+            continue
+        return {each.name for each in response.resources} | set(response.removed_resources)
+
+    async def loses(self) -> set[str]:
+        """The names of the clusters in the next response that removes some."""
+        while not (response := await self._next()).removed_resources or response.type_url != CLUSTER:
+            continue
+        return set(response.removed_resources)
+
+    async def _next(self) -> DeltaDiscoveryResponse:
+        async with asyncio.timeout(30):
+            response = DeltaDiscoveryResponse.FromString(await self._call.read())  # type: ignore[arg-type]
+        await self.say(response.type_url, response_nonce=response.nonce)
+        return response
+
+    def leave(self) -> None:
+        self._call.cancel()
+
+    async def ends(self) -> grpc.StatusCode:
+        async with asyncio.timeout(30):
+            return await self._call.code()
 
 
 def _reconnects(resources: Iterable[XdsResource], node: str = "") -> DeltaDiscoveryRequest:
@@ -362,6 +504,21 @@ def test_connections_leave_half_of_the_descriptors_to_the_rest() -> None:
         assert 2 * most <= resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_what_an_envoy_said_first_is_not_kept_as_long_as_it_stays() -> None:
+    async with serving() as port:
+        gc.collect()
+        gc.disable()
+        try:
+            envoy = ByHand(port, await port.connect(MINE), "a")
+            await envoy.takes_everything(["c"])
+            await until(
+                lambda: not any(isinstance(each, DeltaDiscoveryRequest) for each in gc.get_objects()), 5, "kept"
+            )
+            assert port.count(MINE) == 1
+        finally:
+            gc.enable()
 
 
 async def test_the_names_of_a_stream_go_with_it() -> None:

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.sinks.model_envoy import TYPES, ModelEnvoy
 from trilithon.sinks.feed import Response
 from trilithon.sinks.session import Published, Session, Tick
-from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, XdsResource
+from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, XdsResource, shape_of
 
 GRACE = 30.0
 Target = dict[tuple[str, str], XdsResource]
@@ -116,6 +116,8 @@ class Delivery(RuleBasedStateMachine):
     @invariant()
     def check(self) -> None:
         assert not self.envoy.dangling()
+        # Asked for at every moment, so that what is remembered of the answer is seen to be forgotten in time.
+        self.session.acked()
 
     def teardown(self) -> None:
         self.settle()
@@ -126,11 +128,13 @@ class Delivery(RuleBasedStateMachine):
         self.settle()
         self._compare()
         assert not self.session.rejected()
+        assert not self.session.strange
         assert self.session.counts()[0] == self.session.counts()[1]
         wanted = {name for type_url, name in self.target if type_url == CLUSTER}
         assert self.envoy.active[CLUSTER].keys() == wanted
 
     def _compare(self) -> None:
+        acked = {(each.type_url, each.name): each.shape for some in self.session.acked() for each in some}
         refused = {(no.type_url, no.name) for no in self.session.rejected()}
         bad = {key for key, resource in self.target.items() if resource.version[-1] in "!?"}
         assert refused <= bad
@@ -141,6 +145,8 @@ class Delivery(RuleBasedStateMachine):
                 is_used = type_url in (CLUSTER, LISTENER) or name in self.envoy.asked(type_url)
                 if key[0] == type_url and is_used and key not in bad:
                     assert active.get(name) == resource.version
+                    if type_url in (LISTENER, ROUTE):
+                        assert acked[key] == shape_of(type_url, resource.version)
             if type_url == LISTENER:
                 assert {(LISTENER, name) for name in active} <= self.target.keys()
 

@@ -102,6 +102,10 @@ class Feed:
         self.refused: dict[str, Refusal] = {}
         self._wildcard = False
         self._names: set[str] = set()
+        # Names that Envoy brought and that were never wanted since: not those that go because we let them go.
+        self.strange: set[str] = set()
+        # Rises whenever ``held`` may have changed.
+        self.changes = 0
         self._flight = _NOTHING_IN_FLIGHT
         # Dicts serve as ordered sets: what was wanted first is sent first.
         self._due: dict[str, None] = {}
@@ -110,9 +114,8 @@ class Feed:
         self._absent: dict[str, None] = {}
         # Names to send whatever version Envoy holds.
         self._anew: set[str] = set()
-        # Names of a refused response, of which Envoy may have the new version, the old one or none.
+        # Names of a refused response, of which Envoy may have the new version, the old one or none; to be tried apart.
         self._doubted: set[str] = set()
-        # The same names, as they are to be tried apart.
         self._apart: deque[tuple[str, ...]] = deque()
         self._owes_greeting = False
 
@@ -122,6 +125,7 @@ class Feed:
         """Bring Envoy to this version of the resource, if and when it subscribes to the name."""
         name = resource.name
         self.wanted[name] = resource
+        self.strange.discard(name)
         self._gone.pop(name, None)
         self._absent.pop(name, None)
         refusal = self.refused.get(name)
@@ -147,13 +151,12 @@ class Feed:
 
     def refresh(self, name: str) -> None:
         """Send this resource once more to a subscriber that may wait for it again."""
-        if self.opened and name not in self._names:
-            return
         # Before the first request too: it will not tell that Envoy, which holds the resource, yet waits for it.
-        self._anew.add(name)
-        if self.opened and name not in self.wanted:
-            self._absent[name] = None
-        self._review(name)
+        if not self.opened or name in self._names:
+            self._anew.add(name)
+            if self.opened and name not in self.wanted:
+                self._absent[name] = None
+            self._review(name)
 
     # --- what Envoy knows and what is under way ---
 
@@ -177,10 +180,9 @@ class Feed:
         """Whether Envoy serves on with an older version of something, because it refused the wanted one."""
         return any(name in self.held or name in self._doubted for name in self.refused)
 
-    @property
-    def size(self) -> int:
-        """How many names Envoy has made this feed remember."""
-        return max(len(self._names), len(self.held))
+    def remembers(self, name: str) -> bool:
+        """Whether Envoy has made this feed remember the name."""
+        return name in self._names or name in self.held
 
     def counts(self) -> tuple[int, int]:
         """How many of the wanted resources Envoy asked for, and how many of these it has at the wanted version."""
@@ -191,6 +193,7 @@ class Feed:
 
     def receive(self, request: Request, now: float) -> Settled:
         """Take in one request; returns whatever it settled. Answers to anything but the last response are ignored."""
+        self.changes += 1
         settled = self._answered(request, now)
         touched = [*settled.names, *self._unsubscribed(request.unsubscribe)]
         if not self.opened:
@@ -205,6 +208,7 @@ class Feed:
         self.held = dict(request.versions)
         self._names = set(request.subscribe) - {WILDCARD}
         self._wildcard = WILDCARD in request.subscribe or (not request.subscribe and self.type_url in _LEGACY_WILDCARD)
+        self.strange = {name for some in (self._names, self.held) for name in some if name not in self.wanted}
         self._owes_greeting = self._wildcard and not self.held
         if not self._wildcard:
             self._anew &= self._names
@@ -213,8 +217,7 @@ class Feed:
         self._absent = {name: None for name in request.subscribe if self._is_missing(name)}
 
     def _is_missing(self, name: str) -> bool:
-        waits = name in self._anew or name not in self.held
-        return name in self._names and name not in self.wanted and waits
+        return name in self._names and name not in self.wanted and (name in self._anew or name not in self.held)
 
     def _subscribe(self, name: str) -> None:
         if name == WILDCARD:
@@ -223,14 +226,16 @@ class Feed:
             for known in tuple(self.wanted):
                 self._review(known)
             return
+        if name in self.wanted:
+            self._anew.add(name)
+        else:
+            self._absent[name] = None
+            if not self.remembers(name):
+                self.strange.add(name)
         # Whoever subscribes once more has forgotten it (xDS, "Subscribing to resources").
         self._names.add(name)
         self.held.pop(name, None)
-        if name in self.wanted:
-            self._anew.add(name)
-            self._review(name)
-        else:
-            self._absent[name] = None
+        self._review(name)
 
     def _unsubscribed(self, names: tuple[str, ...]) -> list[str]:
         left: list[str] = []
@@ -242,6 +247,7 @@ class Feed:
                 self._names.discard(name)
                 left.append(name)
         for name in left:
+            self.strange.discard(name)
             if self._wildcard:
                 # Still covered, and the protocol wants that said of what there is.
                 self.held.pop(name, None)
@@ -270,6 +276,8 @@ class Feed:
                 # A removal cannot be refused.
                 self.held.pop(name, None)
                 self._doubted.discard(name)
+                if name not in self._names:
+                    self.strange.discard(name)
             elif request.error is not None:
                 self._refuse(name, version, request.error, now)
             elif self.covers(name):
@@ -281,8 +289,7 @@ class Feed:
 
     def _doubt(self, upserts: Mapping[str, str], flight: _Flight) -> None:
         self._doubted.update(name for name in upserts if self.covers(name))
-        names = tuple(upserts)
-        half = len(names) // 2
+        names, half = tuple(upserts), len(upserts) // 2
         self._apart.extendleft(part for part in (names[half:], names[:half]) if part)
         for name in flight.versions:
             if name not in upserts and name not in self.wanted:
@@ -320,13 +327,10 @@ class Feed:
             default=None,
         )
 
-    def is_ready(self) -> bool:
-        """Whether a response may be sent: Envoy speaks this type and owes no answer."""
-        return self.opened and not self._flight.number
-
     def next(self, number: int, withheld: Withheld) -> Response | None:
         """The response to send now, or None. ``number`` becomes its nonce: larger than any before on this stream."""
-        if not self.is_ready():
+        if not self.opened or self._flight.number:
+            # Envoy does not speak this type, or owes an answer.
             return None
         names = self._batch()
         gone: tuple[str, ...] = ()

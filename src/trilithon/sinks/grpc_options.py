@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import resource
 
-# Each is a descriptor and buffers, also before anything is known of who connects.
-MOST_CONNECTIONS = 4_096
+# Each is a descriptor and buffers, also before anything is known of who connects. The Envoys of one Gateway can have a
+# connection for each of their streams; those of others must find room beside them.
+MOST_CONNECTIONS = 8_192
 OPTIONS = (
     # The configuration of a large Gateway is one message of tens of megabytes.
     ("grpc.max_send_message_length", -1),

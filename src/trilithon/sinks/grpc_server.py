@@ -7,8 +7,6 @@ may also be called before it.
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from functools import partial
@@ -20,12 +18,12 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 from google.protobuf.message import DecodeError
 from msgspec import Struct
 
-from trilithon.model.proxy import Proxy, Rejected, together
-from trilithon.sinks.allowance import MOST_STRANGE_NAMES, Allowance, Allowances, Excess, check_names, parsed
+from trilithon.model.proxy import Proxy, Rejected
+from trilithon.sinks.allowance import Allowance, Allowances, Excess, parsed
+from trilithon.sinks.audience import Audience, OnApplied, OnProxy
 from trilithon.sinks.grpc_options import OPTIONS, port_options
 from trilithon.sinks.order import GRACE_SECONDS, ResourceKey
 from trilithon.sinks.peer import Peer, Unidentified
-from trilithon.sinks.session import Published
 from trilithon.sinks.stream import Stream
 from trilithon.xds.node import gateway_of
 from trilithon.xds.resource import XdsResource
@@ -41,14 +39,11 @@ _FIRST_SECONDS = 10.0
 _LOOK_SECONDS = 5.0
 # How long one is silent that may find another replica.
 _HOLD_SECONDS = 1.0
-# Revisions of which the time of publication is known, for an Envoy that answers late or never.
-_MOST_TIMES = 10_000
 # How long a stream gets to write what it has to say when it is to end.
 _STOP_SECONDS = 1.0
 
 _Context = grpc.aio.ServicerContext[bytes, bytes]
-OnProxy = Callable[[Proxy], None]
-OnApplied = Callable[[str, int, float], None]
+_Refusal = tuple[grpc.StatusCode, str]
 
 
 class SessionStatus(Struct, frozen=True):
@@ -61,23 +56,6 @@ class SessionStatus(Struct, frozen=True):
     wanted: int
     acked: int
     rejected: tuple[Rejected, ...]
-
-
-class _Gateway:
-    """What is published for one Gateway, and who listens."""
-
-    def __init__(self, name: str) -> None:
-        self.resources: dict[ResourceKey, XdsResource] = {}
-        # None: never published, or forgotten.
-        self.revision: int | None = None
-        self.published_at: dict[int, float] = {}
-        self.applied = 0
-        self.streams: list[Stream] = []
-        self.proxy = Proxy(name)
-
-    def end_streams(self) -> None:
-        for stream in self.streams:
-            stream.end()
 
 
 class XdsServer:
@@ -116,7 +94,7 @@ class XdsServer:
         self._on_proxy = on_proxy
         self._on_applied = on_applied
         self._grace = grace
-        self._gateways: dict[str, _Gateway] = {}
+        self._gateways: dict[str, Audience] = {}
         self._server: grpc.aio.Server | None = None
 
     def answer(self, service: grpc.GenericRpcHandler) -> None:
@@ -176,29 +154,13 @@ class XdsServer:
         The first publication of a Gateway carries everything: what an Envoy has and is not in it goes. Revisions rise.
         A resource both removed and upserted is upserted.
         """
-        state = self._gateway(gateway)
-        upserted = {(resource.type_url, resource.name): resource for resource in upserts}
-        removed = tuple(key for key in removals if key not in upserted)
-        state.resources.update(upserted)
-        for key in removed:
-            state.resources.pop(key, None)
-        published = Published(revision, tuple(upserted.values()), removed)
-        state.revision = revision
-        if not state.streams:
-            state.published_at.clear()
-        state.published_at[revision] = time.monotonic()
-        if len(state.published_at) > _MOST_TIMES:
-            del state.published_at[next(iter(state.published_at))]
-        for stream in state.streams:
-            stream.handle(published)
-        if state.streams:
-            asyncio.get_running_loop().call_soon(self._tell, gateway)
+        self._gateway(gateway).publish(upserts, removals, revision)
 
     def forget(self, gateway: str) -> None:
         """The Gateway is gone. Its Envoys keep what they have, reconnect, and are told nothing."""
         state = self._gateways.pop(gateway, None)
         if state is not None and state.streams:
-            state.end_streams()
+            state.close()
             self._on_proxy(Proxy(gateway))
 
     def sessions(self) -> tuple[SessionStatus, ...]:
@@ -220,20 +182,39 @@ class XdsServer:
 
     async def _serve(self, requests: AsyncIterator[bytes], context: _Context) -> None:
         peer = await self._peer(context)
-        gateway = None if peer is None else peer.gateway
+        refusal = await self._refusal(requests, context, None if peer is None else peer.gateway)
+        if refusal is not None:
+            # Not where it was raised: a call that is aborted knows itself, and must not keep the error.
+            await context.abort(*refusal)
+
+    async def _refusal(self, requests: AsyncIterator[bytes], context: _Context, gateway: str | None) -> _Refusal | None:
+        """Answer a stream until it ends; returns why it is refused, if it is."""
+        try:
+            async with self.allowances.stream(gateway) as allowance:
+                refusal = await self._answered(requests, context, allowance, gateway)
+                if refusal is not None:
+                    await allowance.hold()
+                return refusal
+        except Excess as error:
+            return self._exhausted(gateway, error)
+
+    async def _answered(
+        self, requests: AsyncIterator[bytes], context: _Context, allowance: Allowance, gateway: str | None
+    ) -> _Refusal | None:
         try:
             # gRPC's iterator keeps itself, and with it the last request, until it is closed.
             async with aclosing(cast("AsyncGenerator[bytes, None]", aiter(requests))) as each:
-                with self.allowances.stream(gateway) as allowance:
-                    await self._answer(each, context, peer, allowance)
-            return
+                # Anew: it may have waited for its place.
+                await self._answer(each, context, await self._peer(context), allowance)
         except Excess as error:
-            self.allowances.refused(gateway, error)
-            code, reason = grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)
+            return self._exhausted(gateway, error)
         except DecodeError:
-            code, reason = grpc.StatusCode.INVALID_ARGUMENT, "this is no request of the delta protocol"
-        # Not from within: a call that is aborted knows itself, and must not keep the error.
-        await context.abort(code, reason)
+            return grpc.StatusCode.INVALID_ARGUMENT, "this is no request of the delta protocol"
+        return None
+
+    def _exhausted(self, gateway: str | None, excess: Excess) -> _Refusal:
+        self.allowances.refused(gateway, excess)
+        return grpc.StatusCode.RESOURCE_EXHAUSTED, str(excess)
 
     async def _answer(
         self, requests: AsyncIterator[bytes], context: _Context, peer: Peer | None, allowance: Allowance
@@ -248,9 +229,10 @@ class XdsServer:
         if not self._admits(first.node.id):
             await self._hold(requests, first.node.id, None if peer is None else min(_HOLD_SECONDS, peer.seconds))
             return
-        gateway = gateway_of(first.node.id)
-        stream = Stream(first.node.id, self._grace, lambda: self._tell(gateway))
+        stream = Stream(first.node.id, self._grace, self._heard)
         reading = asyncio.create_task(self._read(stream, first, requests, allowance))
+        # It may be large, and a stream is open for long.
+        del first
         writing = asyncio.create_task(stream.write(context))
         try:
             # Later it may not connect; so it may not stay either. An Envoy with a newer certificate comes again.
@@ -272,7 +254,7 @@ class XdsServer:
                     task.result()
         finally:
             # An error knows this frame, and these know the error: the session would stay until they are found.
-            del task, reading, writing, stream, first
+            del task, reading, writing, stream
 
     async def _finish(self, stream: Stream, reading: asyncio.Task[None], writing: asyncio.Task[None]) -> None:
         """End both tasks of a stream. gRPC can say how a call ended only when nothing is being written to it."""
@@ -297,8 +279,9 @@ class XdsServer:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "nothing was asked for")
         if first is None:
             return None
-        names = sys.maxsize if peer is None else self._names_left(peer.gateway)
-        return await allowance.take_turn(lambda: parsed(first, (), names))
+        audience = None if peer is None else self._gateways.get(peer.gateway)
+        published = 0 if audience is None else len(audience.resources)
+        return await allowance.take_turn(lambda: parsed(first, (), published))
 
     async def _hold(self, requests: AsyncIterator[bytes], node: str, seconds: float | None) -> None:
         """Hold a stream open and silent: refused, an Envoy that may have nothing would come again at once.
@@ -328,71 +311,42 @@ class XdsServer:
     async def _read(
         self, stream: Stream, first: DeltaDiscoveryRequest, requests: AsyncIterator[bytes], allowance: Allowance
     ) -> None:
-        await allowance.take_turn(lambda: self._begin(stream, first))
+        audience = await allowance.take_turn(partial(self._begin, stream, first))
+        del first
+        if audience is None:
+            return
         async for request in requests:
-            await allowance.take_turn(partial(self._receive, stream, request))
+            await allowance.take_turn(partial(audience.receive, stream, request))
+            del request
 
-    def _begin(self, stream: Stream, first: DeltaDiscoveryRequest) -> None:
+    def _begin(self, stream: Stream, first: DeltaDiscoveryRequest) -> Audience | None:
         if not self._admits(stream.node):
             # Not any more: it had to wait for its turn.
-            stream.end()
-            return
-        # Others have asked meanwhile.
-        check_names(first, self._names_left(stream.gateway))
-        self._join(stream)
-        stream.receive(first)
-        self._tell(stream.gateway)
-
-    def _receive(self, stream: Stream, request: bytes) -> None:
-        stream.receive(parsed(request, stream.session.types, self._names_left(stream.gateway, stream)))
-        self._tell(stream.gateway)
-
-    def _names_left(self, gateway: str, stream: Stream | None = None) -> int:
-        """How many names more a stream may ask for; None: a new one."""
-        state = self._gateways.get(gateway) or _Gateway(gateway)
-        published = len(state.resources)
-        own = stream.session.size if stream is not None else 0
-        strange = (each.session.size - published for each in state.streams if each is not stream)
-        return MOST_STRANGE_NAMES - sum(each for each in strange if each > 0) + published - own
-
-    def _join(self, stream: Stream) -> None:
-        state = self._gateway(stream.gateway)
-        state.streams.append(stream)
-        if state.revision is not None:
-            stream.handle(Published(state.revision, tuple(state.resources.values())))
+            return None
+        audience = self._gateway(stream.gateway)
+        audience.join(stream, first)
+        return audience
 
     def _leave(self, stream: Stream) -> None:
         stream.close()
-        state = self._gateways.get(stream.gateway)
-        if state is None or stream not in state.streams:
-            return
-        state.streams.remove(stream)
-        self._tell(stream.gateway)
-        if not state.streams and state.revision is None:
-            del self._gateways[stream.gateway]
+        audience = self._gateways.get(stream.gateway)
+        if audience is not None:
+            audience.leave(stream)
 
-    def _gateway(self, name: str) -> _Gateway:
-        state = self._gateways.get(name)
-        if state is None:
-            state = self._gateways[name] = _Gateway(name)
-        return state
+    def _heard(self, stream: Stream) -> None:
+        audience = self._gateways.get(stream.gateway)
+        if audience is not None:
+            audience.heard(stream)
 
-    def _tell(self, gateway: str) -> None:
-        state = self._gateways.get(gateway)
-        if state is None:
-            return
-        sessions = (stream.session for stream in state.streams)
-        proxy = together(gateway, [Proxy(gateway, 1, tuple(each.acked()), each.rejected()) for each in sessions])
-        if proxy != state.proxy:
-            state.proxy = proxy
-            self._on_proxy(proxy)
-        applied = min((stream.session.applied for stream in state.streams), default=0)
-        if applied > state.applied:
-            state.applied = applied
-            since = state.published_at.get(applied) or next(iter(state.published_at.values()))
-            # Those below were delivered together with this one.
-            state.published_at = {revision: at for revision, at in state.published_at.items() if revision >= applied}
-            self._on_applied(gateway, applied, time.monotonic() - since)
+    def _gateway(self, name: str) -> Audience:
+        audience = self._gateways.get(name)
+        if audience is None:
+            audience = self._gateways[name] = Audience(name, self._on_proxy, self._on_applied, self._told)
+        return audience
+
+    def _told(self, audience: Audience) -> None:
+        if not audience.streams and audience.revision is None and self._gateways.get(audience.gateway) is audience:
+            del self._gateways[audience.gateway]
 
 
 async def _read_away(requests: AsyncIterator[bytes]) -> None:

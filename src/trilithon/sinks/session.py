@@ -18,6 +18,7 @@ from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_RO
 
 LONGEST_MESSAGE = 500
 MOST_STRANGE_TOLD = 1_000
+_NONE_ACKED: frozenset[Acked] = frozenset()
 # What listeners are made of. All else comes and goes without a change of the Gateway.
 _TOLD = (LISTENER, ROUTE, SECRET)
 # Envoy adds the refused message itself after this mark: long, and for a Secret it holds the key.
@@ -61,6 +62,8 @@ class Session:
         # Not by way of the session itself: a session with all its names goes when its stream does.
         self._order = Order(self._feeds.__getitem__, grace)
         self._sent = 0
+        # Of each type, with the changes of its feed until then.
+        self._acked: dict[str, tuple[int, frozenset[Acked]]] = {}
         self._is_published = False
 
     def handle(self, event: Event, now: float) -> tuple[Response, ...]:
@@ -123,9 +126,14 @@ class Session:
         return self._feeds.keys()
 
     @property
-    def size(self) -> int:
-        """How many names Envoy has made it remember."""
-        return sum(feed.size for feed in self._feeds.values())
+    def strange(self) -> int:
+        """How many names it remembers only because Envoy named them: none that was wanted, and may go by and by."""
+        return sum(len(feed.strange) for feed in self._feeds.values())
+
+    def remembers(self, type_url: str, name: str) -> bool:
+        """Whether Envoy has named this before, or got it, and has not given it up."""
+        feed = self._feeds.get(type_url)
+        return feed is not None and feed.remembers(name)
 
     @property
     def applied(self) -> int:
@@ -138,22 +146,30 @@ class Session:
         times = (self._order.next_departure(), *(feed.next_retry() for feed in self._feeds.values()))
         return min((at for at in times if at is not None), default=None)
 
-    def acked(self) -> frozenset[Acked]:
-        """The Envoy listeners, route tables and secrets it has, at the acknowledged shape of each.
+    def acked(self) -> tuple[frozenset[Acked], ...]:
+        """The Envoy listeners, the route tables and the secrets it has, at the acknowledged shape of each.
 
-        Of each type not more than MOST_STRANGE_TOLD that are not published: they matter to nobody, and all replicas
-        are told.
+        What has not changed is the same object as before. Of each type not more than MOST_STRANGE_TOLD that were never
+        published: they matter to nobody, and all replicas are told.
         """
-        return frozenset(
-            Acked(type_url, name, shape_of(type_url, version))
-            for type_url in _TOLD
-            for name, version in self._told(self._feeds[type_url])
-        )
+        return tuple(self._acked_of(self._feeds[type_url]) for type_url in _TOLD)
+
+    def _acked_of(self, feed: Feed) -> frozenset[Acked]:
+        changes, acked = self._acked.get(feed.type_url, (-1, _NONE_ACKED))
+        # What of many strange names is told depends on more than the feed.
+        if changes != feed.changes or len(feed.strange) > MOST_STRANGE_TOLD:
+            told = self._told(feed)
+            acked = frozenset(Acked(feed.type_url, name, shape_of(feed.type_url, version)) for name, version in told)
+            self._acked[feed.type_url] = (-1 if len(feed.strange) > MOST_STRANGE_TOLD else feed.changes, acked)
+        return acked
 
     def _told(self, feed: Feed) -> Iterator[tuple[str, str]]:
+        if len(feed.strange) <= MOST_STRANGE_TOLD:
+            yield from feed.held.items()
+            return
         strange = 0
         for name, version in feed.held.items():
-            if name not in feed.wanted and not self._order.withholds(feed.type_url, name):
+            if name in feed.strange and not self._order.withholds(feed.type_url, name):
                 strange += 1
                 if strange > MOST_STRANGE_TOLD:
                     continue

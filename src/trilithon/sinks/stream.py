@@ -16,14 +16,14 @@ from trilithon.xds.wire import delta_resource, delta_response
 
 
 class Stream:
-    """The stream of the Envoy with this node id; ``on_tick`` is called after time alone changed something."""
+    """The stream of the Envoy with this node id; ``on_event`` is called with it after whatever its session handled."""
 
-    def __init__(self, node: str, grace: float, on_tick: Callable[[], None]) -> None:
+    def __init__(self, node: str, grace: float, on_event: Callable[[Stream], None]) -> None:
         self.node = node
         self.gateway = gateway_of(node)
         self.since = time.time()
         self.session = Session(grace)
-        self._on_tick = on_tick
+        self._on_event = on_event
         # One response of each type at most: the session sends no other before the answer. None ends the stream, and
         # so does what went wrong in it.
         self._outbox: asyncio.Queue[Response | Exception | None] = asyncio.Queue()
@@ -58,11 +58,8 @@ class Stream:
         if self._wake is not None:
             self._wake.cancel()
         at = self.session.wake_at
-        self._wake = None if at is None else loop.call_at(at, self._tick)
-
-    def _tick(self) -> None:
-        self.handle(Tick())
-        self._on_tick()
+        self._wake = None if at is None else loop.call_at(at, self.handle, Tick())
+        self._on_event(self)
 
     async def write(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         """Write what there is to say, until the stream is to end; what the session raised is raised here."""
