@@ -71,11 +71,16 @@ WRITTEN = (
     pytest.param(
         GATEWAY, listening(HTTP, {**ADMIN, "allowedRoutes": {"namespaces": {"from": "Future"}}}), id="a listener"
     ),
+    pytest.param(ROUTE, routing(SERVED, hostnames=["a.test", "a*.test"]), id="a hostname beside another"),
+    pytest.param(ROUTE, routing({**SERVED, "matches": [{"cookies": []}]}), id="a field of a match"),
+    pytest.param(ROUTE, routing({**SERVED, "future": {}}), id="a field of a rule"),
     pytest.param(GATEWAY, listening(HTTP, {**ADMIN, "port": 0}), id="a listener that is nowhere"),
+    pytest.param(GATEWAY, listening(HTTP, {**ADMIN, "hostname": "a*.test"}), id="a listener of who knows which host"),
     pytest.param(GATEWAY, listening(HTTP, allowedListeners={"namespaces": {"from": "Future"}}), id="a Gateway's field"),
     pytest.param(GATEWAY, listening(HTTP, tls={"frontend": 5}), id="TLS towards clients"),
     pytest.param(GATEWAY, listening() | {"listeners": []}, id="no listeners"),
-    pytest.param(CLASS, {"controllerName": OURS, "description": "x" * 65}, id="a class"),
+    pytest.param(CLASS, {"controllerName": OURS, "description": "x" * 65}, id="a description"),
+    pytest.param(CLASS, {"controllerName": OURS, "parametersRef": {"kind": 5}}, id="a class"),
 )
 
 
@@ -147,6 +152,21 @@ class Told:
         status = self.engine.row(GATEWAY_STATUS, GATEWAY)
         assert status is not None
         return {each.type: each for each in status.conditions}
+
+    def of_listeners(self) -> dict[str, dict[str, Condition]]:
+        status = self.engine.row(GATEWAY_STATUS, GATEWAY)
+        assert status is not None
+        return {each.name: {one.type: one for one in each.conditions} for each in status.listeners}
+
+    def of_class(self) -> Condition:
+        status = self.engine.row(CLASS_STATUS, CLASS)
+        assert status is not None
+        return status.conditions[0]
+
+    def is_held(self) -> bool:
+        row = self.engine.row(INFRASTRUCTURE, GATEWAY)
+        assert row is not None
+        return row.is_held
 
 
 async def updated(cluster: Cluster, followed: Following, key: Key, spec: dict[str, Any]) -> Told:
@@ -250,3 +270,93 @@ async def test_clients_are_not_let_in_where_who_they_must_be_is_not_understood()
     (refused,) = [each for each in status.listeners[1].conditions if each.type == "Accepted"]
     assert (refused.status, refused.reason) == ("False", "UnsupportedValue")
     assert told.of_gateway()["Accepted"].reason == "ListenersNotValid"
+
+
+async def test_a_match_with_a_field_that_is_not_known_is_refused_and_not_a_match_for_all() -> None:
+    told = await serve(ROUTE, routing({**SERVED, "matches": [{"path": {"value": "/a"}, "cookies": []}]}, SERVED))
+    assert (told.status_of("/a"), told.status_of("/")) == (500, None)
+    assert "spec.rules[0].matches[0].cookies" in [each.path for each in told.events]
+
+
+async def test_a_hostname_that_is_not_understood_leaves_no_request_of_the_others_to_wider_routes() -> None:
+    told = await serve(ROUTE, routing(SERVED, hostnames=["a.test", "a*.test"]))
+    assert (told.status_of("/"), told.status_of("/", "b.test")) == (500, 404)
+    accepted = told.of_route()["Accepted"]
+    assert (accepted.status, accepted.reason) == ("False", "UnsupportedValue")
+
+
+async def test_a_field_that_is_not_known_and_narrows_nothing_is_told_and_costs_nothing() -> None:
+    told = await serve(ROUTE, routing({**SERVED, "future": {}}))
+    assert (told.status_of("/"), told.of_route()["Accepted"].status) == (None, "True")
+    assert ("spec.rules[0].future", "warning") in [(each.path, each.severity) for each in problems_of(told.engine)]
+
+
+async def test_references_of_a_rule_that_is_lost_are_looked_at() -> None:
+    nowhere = {**AUTHORISED, "backendRefs": [{"name": "nowhere", "port": 80}]}
+    told = await serve(ROUTE, routing(nowhere, SERVED))
+    assert told.of_route()["ResolvedRefs"].reason == "BackendNotFound"
+
+
+async def test_of_a_route_that_is_lost_nobody_says_that_its_references_are_resolved() -> None:
+    resolved = (await serve(ROUTE, routing(SERVED, hostnames=["UPPER.test"]))).of_route()["ResolvedRefs"]
+    assert (resolved.status, resolved.reason) == ("Unknown", "NotExamined")
+
+
+@pytest.mark.parametrize("broken", [{**ADMIN, "hostname": "a*.test"}, {**ADMIN, "sourceRanges": []}])
+async def test_a_listener_that_is_not_understood_is_told_of_in_the_status(broken: dict[str, Any]) -> None:
+    told = await serve(GATEWAY, listening(broken, HTTP))
+    assert (told.status_of("/"), told.is_held()) == (None, False)
+    accepted = told.of_gateway()["Accepted"]
+    assert (accepted.status, accepted.reason) == ("True", "ListenersNotValid")
+    refused = told.of_listeners()["admin"]["Accepted"]
+    assert (refused.status, refused.reason) == ("False", "UnsupportedValue")
+    assert told.of_listeners()["http"]["Programmed"].status == "True"
+
+
+async def test_a_listener_of_which_nobody_can_tell_what_it_is_is_left_out_and_costs_no_other() -> None:
+    told = await serve(
+        GATEWAY, listening({**ADMIN, "port": 0}, HTTP, {**HTTP, "name": "tcp", "port": 90, "protocol": "TCP"})
+    )
+    assert told.is_held() is False
+    accepted = told.of_gateway()["Accepted"]
+    assert (accepted.status, accepted.reason) == ("True", "ListenersNotValid")
+    assert "spec.listeners[0].port" in accepted.message
+    assert set(told.of_listeners()) == {"http", "tcp"}
+    assert "spec.listeners[2].protocol" in {each.path for each in told.events}, "where it stands as written"
+
+
+async def test_a_listener_whose_namespaces_are_not_understood_tells_routes_so() -> None:
+    closed = {**HTTP, "allowedRoutes": {"namespaces": {"from": "Future"}}}
+    told = await serve(GATEWAY, listening(closed))
+    accepted = told.of_route()["Accepted"]
+    assert (accepted.status, accepted.reason) == ("False", "NotAllowedByListeners")
+    assert "Future" in accepted.message
+    assert "from: Same" not in accepted.message
+
+
+HTTPS = {"name": "https", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "cert"}]}}
+
+
+@pytest.mark.parametrize(
+    ("tls", "refused"),
+    [
+        ({"backend": 5}, set()),
+        ({"future": {}}, {"https", "other"}),
+        ({"frontend": {"default": {"spiffe": {}}}}, {"https", "other"}),
+        ({"frontend": {"default": {}, "perPort": [{"port": 443, "tls": {"spiffe": {}}}]}}, {"https"}),
+    ],
+)
+async def test_tls_that_is_not_understood_refuses_those_listeners_that_it_is_for(
+    tls: dict[str, Any], refused: set[str]
+) -> None:
+    told = await serve(GATEWAY, listening(HTTP, HTTPS, {**HTTPS, "name": "other", "port": 8443}, tls=tls))
+    found = {name for name, each in told.of_listeners().items() if each["Accepted"].status == "False"}
+    assert found == refused
+
+
+async def test_parameters_of_a_class_that_are_not_understood_are_invalid_and_its_description_is_free() -> None:
+    accepted = (await serve(CLASS, {"controllerName": OURS, "parametersRef": {"kind": 5}})).of_class()
+    assert (accepted.status, accepted.reason) == ("False", "InvalidParameters")
+    told = await serve(CLASS, {"controllerName": OURS, "description": "x" * 65})
+    assert told.of_class().status == "True"
+    assert "spec.description" in [each.path for each in problems_of(told.engine)]
