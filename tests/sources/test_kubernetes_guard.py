@@ -1,4 +1,4 @@
-"""Whatever lists come, an object that vanished in a mass goes only by a list after its time."""
+"""Whatever lists come, an object that was perhaps lost goes only by a list after its time, and any other at once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trilithon.kube.objects import ObjectName
-from trilithon.sources.kubernetes_guard import MANY, Guard, is_mass
+from trilithon.sources.kubernetes_guard import CONFIRM_SECONDS, MANY, Guard, is_mass
 
 NAMES = tuple(ObjectName("shop", str(number)) for number in range(2 * MANY + 5))
 SECONDS = 300.0
-# Since the last list, in seconds, and what this one has.
+# Since the last list, in seconds, what this one has, and whether there was evidence of a loss.
 LISTS = st.lists(
-    st.tuples(st.sampled_from([1.0, 60.0, 299.0, 301.0]), st.sets(st.sampled_from(NAMES)), st.booleans()), max_size=12
+    st.tuples(
+        st.sampled_from([1.0, CONFIRM_SECONDS + 1, 60.0, 299.0, 301.0]), st.sets(st.sampled_from(NAMES)), st.booleans()
+    ),
+    max_size=12,
 )
 
 
@@ -21,46 +24,52 @@ def test_nothing_goes_before_its_time_and_nothing_stays_after_it(
     lists: list[tuple[float, set[ObjectName], bool]],
 ) -> None:
     hold = Guard(SECONDS).hold()
-    there, since, now = set(NAMES), dict[ObjectName, float](), 0.0
-    for seconds, listed, is_next in lists:
+    there, now = set(NAMES), 0.0
+    since, time = dict[ObjectName, float](), dict[ObjectName, float]()
+    for seconds, listed, is_evident in lists:
         now += seconds
         for name in listed:
             hold.forget(name)
             since.pop(name, None)
         there |= listed
         missing = there - listed
-        new = hold.new(missing)
-        assert set(new) == missing - since.keys()
-        mass, was_alarmed = is_mass(len(new), len(there) - len(since)), hold.has_mass
-        gone = set(hold.judge(missing, len(there), now, is_mass=mass, is_next=is_next))
-        if mass or (was_alarmed and not is_next):
-            since |= dict.fromkeys(new, now)
-            new = []
-        assert gone == {*new, *(name for name, first in since.items() if now - first >= SECONDS)}
+        new = missing - since.keys()
+        mass = is_mass(len(new), len(there) - len(since))
+        gone = set(hold.judge(missing, len(there), now, is_evident=is_evident, is_mass=mass))
+        since |= dict.fromkeys(new, now)
+        time |= dict.fromkeys(new, CONFIRM_SECONDS if mass else 0.0)
+        time |= dict.fromkeys(missing, SECONDS) if is_evident else {}
+        assert gone == {name for name in missing if now - since[name] >= time[name]}
         there -= gone
         since = {name: first for name, first in since.items() if name not in gone}
         assert set(hold.names) == since.keys()
-        assert hold.has_mass <= bool(since)
+        assert not since or hold.seconds == max(time[name] for name in since)
 
 
 @given(LISTS)
 def test_nothing_is_held_where_nothing_is_to_be(lists: list[tuple[float, set[ObjectName], bool]]) -> None:
     hold = Guard(0.0).hold()
-    for seconds, listed, is_next in lists:
+    for seconds, listed, is_evident in lists:
         missing = set(NAMES) - listed
-        assert set(hold.judge(missing, len(NAMES), seconds, is_mass=True, is_next=is_next)) == missing
+        gone = hold.judge(missing, len(NAMES), seconds, is_evident=is_evident, is_mass=True)
+        assert set(gone) == missing
         assert not hold.names
 
 
-def test_while_a_mass_is_held_whatever_another_kind_is_without_is_held_too() -> None:
+def test_evidence_counts_for_every_kind_until_its_next_list_and_not_for_ever() -> None:
+    guard = Guard(SECONDS)
+    listed = guard.losses
+    assert not guard.is_evident(listed, 0.0)
+    guard.lost(1.0)
+    assert guard.is_evident(listed, 1.0)
+    assert not guard.is_evident(guard.losses, 1.0), "listed since"
+    assert guard.is_evident(listed, SECONDS)
+    assert not guard.is_evident(listed, 1.0 + SECONDS)
+
+
+def test_what_one_kind_holds_holds_nothing_of_another() -> None:
     guard = Guard(SECONDS)
     many, few = guard.hold(), guard.hold()
-    assert few.judge(NAMES[:1], 5, 0.0, is_mass=False, is_next=False) == [NAMES[0]]
-    assert many.judge(NAMES, len(NAMES), 1.0, is_mass=True, is_next=False) == []
-    assert few.judge(NAMES[1:2], 4, 2.0, is_mass=False, is_next=False) == []
-    assert few.judge(NAMES[1:3], 4, 3.0, is_mass=False, is_next=True) == [NAMES[2]], "since the last list only this"
-    for name in NAMES:
-        many.forget(name)
-    assert not guard.is_alarmed
-    assert few.judge((NAMES[1], NAMES[3]), 4, 4.0, is_mass=False, is_next=False) == [NAMES[3]]
-    assert few.judge(NAMES[1:2], 4, 2.0 + SECONDS, is_mass=False, is_next=True) == [NAMES[1]]
+    assert many.judge(NAMES, len(NAMES), 1.0, is_evident=False, is_mass=True) == []
+    assert guard.is_holding
+    assert few.judge(NAMES[:1], 4, 2.0, is_evident=False, is_mass=False) == [NAMES[0]]

@@ -1,4 +1,4 @@
-"""What vanishes in masses stays until another list confirms it; single objects, certificates and consent go at once."""
+"""What was perhaps lost stays until another list confirms it; single objects, certificates and consent go at once."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from aiohttp import web
 from tests.sources.cluster import GATEWAY, KINDS, Cluster, refusal
 from tests.sources.following import Following, following
 from trilithon.resources.meta import Key
-from trilithon.sources import kubernetes
+from trilithon.sources import kubernetes, kubernetes_guard
 from trilithon.sources.kubernetes_guard import MANY
+from trilithon.sources.kubernetes_kinds import Scope
 
 ROUTE = {"parentRefs": [{"name": "gw", "namespace": "infra"}]}
 NAMES = tuple(f"r{number}" for number in range(MANY))
@@ -94,6 +95,72 @@ async def test_a_mass_goes_when_another_list_confirms_it_after_the_time(cluster:
         assert listed(cluster, "httproutes") > lists
         assert {key.kind for key in followed.stored} == {"Gateway", "GatewayClass"}
         await followed.until(lambda: "vanished" not in followed.problems())
+
+
+async def test_a_mass_without_evidence_of_a_loss_waits_only_for_another_list(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And keeps nothing of any other kind."""
+    monkeypatch.setattr(kubernetes_guard, "CONFIRM_SECONDS", 1.0)
+    async with following(cluster.address) as followed:
+        await followed.first()
+        await cluster.vanish(*ROUTES)
+        await held(followed, f"{MANY} of {MANY}")
+        await cluster.vanish(("gateways", "infra", "gw"))
+        await followed.until(lambda: GATEWAY_KEY not in followed.rows and not followed.names("HTTPRoute"))
+        await followed.until(lambda: "vanished" not in followed.problems())
+
+
+async def test_what_was_replaced_has_not_vanished(cluster: Cluster) -> None:
+    others = tuple(("httproutes", "shop", f"new-{name}") for name in NAMES)
+    for plural, namespace, name in others:
+        await cluster.put(plural, name, namespace, spec=ROUTE)
+    new = await cluster.vanish(*others)
+    async with following(cluster.address) as followed:
+        await followed.first()
+        assert followed.names("HTTPRoute") == PATHS
+        cluster.appear(new)
+        await cluster.vanish(*ROUTES)
+        await followed.until(lambda: followed.names("HTTPRoute") == {f"shop/new-{name}" for name in NAMES})
+        assert not [trouble for trouble in followed.troubles if "vanished" in trouble]
+
+
+async def put_slice(cluster: Cluster, name: str, service: str) -> None:
+    labels = {"kubernetes.io/service-name": service}
+    endpoints = [{"addresses": ["10.0.0.1"]}]
+    await cluster.put(
+        "endpointslices", name, "shop", labels=labels, addressType="IPv4", endpoints=endpoints, ports=[{"port": 80}]
+    )
+
+
+async def test_no_slice_is_held_beside_another_of_its_service(cluster: Cluster) -> None:
+    """Whatever was lost: where one is there, the others are addresses that may be somebody else's by now."""
+    for name in ("a", "b", "c"):
+        await cluster.put("services", name, "shop", spec={"ports": [{"port": 80}]})
+        await put_slice(cluster, f"{name}-old", name)
+    await put_slice(cluster, "a-new", "a")
+    new = await cluster.vanish(("endpointslices", "shop", "a-new"))
+    lost = [("endpointslices", "shop", f"{name}-old") for name in ("a", "b", "c")]
+    async with following(cluster.address) as followed:
+        await followed.first()
+        cluster.appear(new)
+        await cluster.rewind(*lost, ("services", "shop", "b"), ("services", "shop", "c"))
+        await held(followed, "2 of 3")
+        await followed.until(lambda: followed.names("EndpointSlice") == {"shop/a-new", "shop/b-old", "shop/c-old"})
+        await put_slice(cluster, "b-new", "b")
+        await followed.until(lambda: followed.names("EndpointSlice") == {"shop/a-new", "shop/b-new", "shop/c-old"})
+        # Its Service is listed, and it is not.
+        await cluster.put("services", "c", "shop", spec={"ports": [{"port": 80}]})
+        await followed.until(lambda: followed.names("EndpointSlice") == {"shop/a-new", "shop/b-new"})
+
+
+async def test_a_namespace_that_is_selected_no_longer_is_not_held(cluster: Cluster) -> None:
+    await cluster.put("namespaces", "shop", labels={"edge": "yes"})
+    async with following(cluster.address, Scope(namespace_selector="edge=yes")) as followed:
+        await followed.first()
+        assert followed.names("HTTPRoute") == PATHS
+        await cluster.rewind(("namespaces", "", "shop"))
+        await followed.until(lambda: not followed.names("HTTPRoute") and not followed.names("Namespace"))
 
 
 async def test_nothing_goes_when_the_time_is_over_and_no_list_is_to_be_had(cluster: Cluster) -> None:

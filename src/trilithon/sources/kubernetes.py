@@ -27,11 +27,12 @@ from trilithon.resources.problem import Problem
 from trilithon.resources.references import NAMED_KINDS
 from trilithon.resources.stored import ObjectReader
 from trilithon.sources.kubernetes_guard import HOLD_SECONDS, Guard
+from trilithon.sources.kubernetes_holders import Definitions, Holder, NamedObjects, WholeObjects
 from trilithon.sources.kubernetes_kinds import Scope, WatchedKind, watched
 from trilithon.sources.kubernetes_reads import NamedReads
 from trilithon.sources.kubernetes_state import ClusterChange, ClusterState, OnStored
 from trilithon.sources.kubernetes_trouble import ClusterProblem, Troubles, unread
-from trilithon.sources.kubernetes_views import Definitions, Holder, NamedObjects, View, Views, WholeObjects
+from trilithon.sources.kubernetes_views import View, Views
 
 # How long what was received may hold the loop before others get their turn.
 SLICE_SECONDS = 0.004

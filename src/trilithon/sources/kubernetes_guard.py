@@ -1,8 +1,21 @@
-"""Hold back what vanishes in masses from a complete list, until another list confirms it.
+"""Hold back what a complete list is without, where it may be lost rather than deleted, until another list confirms it.
 
 An API server that comes back without its data, or something before it that filters, answers with complete and empty
-lists. What single events say, and what a list is without here and there, goes at once.
-No IO: time is an argument, in seconds of any clock that only grows.
+lists. What decides:
+
+=========================================================================  =============================================
+a complete list is without                                                 what happens
+=========================================================================  =============================================
+anything, and there is evidence of a loss since the list before            held for ``seconds``
+a mass of those known before, what is new counted against what is gone     held for ``CONFIRM_SECONDS``
+less                                                                       gone at once
+what is never held; EndpointSlices of a Service that has others            gone at once
+what is held, and its time is over                                         gone
+=========================================================================  =============================================
+
+What an event says is gone at once, and what is there again is held no more. Evidence is that the API server's history
+went back, or that the definitions of many kinds vanished together: it counts for every kind. That a kind was not served
+counts for that kind. No IO: time is an argument, in seconds of any clock that only grows.
 """
 
 from __future__ import annotations
@@ -11,8 +24,9 @@ from collections.abc import Collection, Iterable
 
 from trilithon.kube.objects import ObjectName
 
-# How long what vanished is held, unless chosen otherwise.
+# How long what was perhaps lost is held, unless chosen otherwise; and how long a mass without more evidence than that.
 HOLD_SECONDS = 300.0
+CONFIRM_SECONDS = 20.0
 # So many of a kind, and at least half of it, are a mass.
 MANY = 20
 
@@ -23,21 +37,28 @@ def is_mass(missing: int, known: int) -> bool:
 
 
 class Guard:
-    """What all watches of a cluster hold back; ``seconds`` for how long, 0 for not at all."""
+    """What all watches of a cluster hold back; ``seconds`` for how long at most, 0 for not at all."""
 
     def __init__(self, seconds: float = HOLD_SECONDS) -> None:
         self.seconds = seconds
+        # How often there was evidence of a loss, and when last.
+        self.losses = 0
+        self._lost_at = float("-inf")
         self._holds: list[Hold] = []
-
-    @property
-    def is_alarmed(self) -> bool:
-        """Whether anything vanished in a mass and is held."""
-        return any(hold.has_mass for hold in self._holds)
 
     @property
     def is_holding(self) -> bool:
         """Whether anything is held."""
         return any(self._holds)
+
+    def lost(self, now: float) -> None:
+        """There is evidence that the API server lost data."""
+        self.losses += 1
+        self._lost_at = now
+
+    def is_evident(self, losses: int, now: float) -> bool:
+        """Whether there was more evidence than so often, and not too long ago."""
+        return self.losses > losses and now - self._lost_at < self.seconds
 
     def hold(self) -> Hold:
         """What one more watch holds back."""
@@ -52,9 +73,9 @@ class Hold:
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
         self._since: dict[ObjectName, float] = {}
-        # Those that vanished in a mass, and not only at a time when others did.
-        self._mass: set[ObjectName] = set()
-        # Of how many objects, when the last mass vanished.
+        # Those of which there was evidence.
+        self._evident: set[ObjectName] = set()
+        # Of how many objects, when the last were missed.
         self.known = 0
 
     def __len__(self) -> int:
@@ -70,38 +91,43 @@ class Hold:
 
     @property
     def seconds(self) -> float:
-        """How long each is held."""
-        return self._guard.seconds
+        """How long any of it is held."""
+        return self._guard.seconds if self._evident else self._confirm_seconds
 
     @property
-    def has_mass(self) -> bool:
-        """Whether any of it vanished in a mass."""
-        return bool(self._mass)
+    def _confirm_seconds(self) -> float:
+        return min(CONFIRM_SECONDS, self._guard.seconds)
+
+    def since(self, name: ObjectName) -> float:
+        """When a list was first without it."""
+        return self._since[name]
 
     def new(self, missing: Iterable[ObjectName]) -> list[ObjectName]:
         """Those of the missing objects that are not held yet."""
         return [name for name in missing if name not in self._since]
 
     def judge(
-        self, missing: Collection[ObjectName], known: int, now: float, *, is_mass: bool, is_next: bool
+        self, missing: Collection[ObjectName], known: int, now: float, *, is_evident: bool, is_mass: bool
     ) -> list[ObjectName]:
         """A complete list is without these of so many known objects: returns those that are gone; the others are held.
 
-        ``is_mass`` if those not held yet are one. While anything vanished in a mass, so may have whatever else is
-        missing; but not where ``is_next``: the list follows closely on another of that time, and few can go at once.
+        ``is_evident`` if there is evidence of a loss; ``is_mass`` if those not held yet are one.
         """
         new = self.new(missing)
-        if self._guard.seconds > 0 and (is_mass or (self._guard.is_alarmed and not is_next)):
+        if new and (is_evident or is_mass):
             self._since.update((name, now) for name in new)
             self.known = known
-            if is_mass:
-                self._mass.update(new)
-        gone = [name for name in missing if now - self._since.get(name, float("-inf")) >= self._guard.seconds]
+        if is_evident:
+            self._evident.update(missing)
+        gone = [name for name in missing if name not in self._since or now - self._since[name] >= self._time(name)]
         for name in gone:
             self.forget(name)
         return gone
 
+    def _time(self, name: ObjectName) -> float:
+        return self._guard.seconds if name in self._evident else self._confirm_seconds
+
     def forget(self, name: ObjectName) -> None:
         """It is there again, or certainly gone."""
         self._since.pop(name, None)
-        self._mass.discard(name)
+        self._evident.discard(name)

@@ -71,8 +71,11 @@ class WatchedKind(Struct, frozen=True):
 
     @property
     def is_never_held(self) -> bool:
-        """Whether its objects go at once, also where many do: no certificate and no consent outlives its object."""
-        return self.name in _NEVER_HELD
+        """Whether its objects go at once, also where many do: no certificate and no consent outlives its object.
+
+        Where a selector says which namespaces count, a label of a Namespace is consent.
+        """
+        return self.name in _NEVER_HELD or bool(self.selection.labels)
 
     @property
     def is_optional(self) -> bool:

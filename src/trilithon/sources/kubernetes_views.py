@@ -6,10 +6,7 @@ No IO: time is an argument. A view is one watch; what it does with an object dep
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, Protocol
-
-import msgspec
-from msgspec import Struct
+from typing import Any
 
 from trilithon.kube.events import (
     Degraded,
@@ -24,176 +21,21 @@ from trilithon.kube.events import (
     Undecodable,
     Upsert,
 )
-from trilithon.kube.objects import ApiKind, ObjectHead, ObjectName, ObjectPath
-from trilithon.model.api_version import BUNDLE_VERSION, CHANNEL, ApiVersion
-from trilithon.model.stored import Stored
-from trilithon.resources.kinds import Kind
-from trilithon.resources.meta import GATEWAY_GROUP, Key
+from trilithon.kube.objects import ApiKind, ObjectName
+from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.resources.stored import ObjectReader, StoredObject
 from trilithon.sources.kubernetes_guard import Guard, is_mass
+from trilithon.sources.kubernetes_holders import SLICE, Definitions, Holder, definitions_of
 from trilithon.sources.kubernetes_kinds import CRD, WatchedKind
-from trilithon.sources.kubernetes_reads import NamedReads
-from trilithon.sources.kubernetes_state import ClusterState
 from trilithon.sources.kubernetes_trouble import Troubles, held_problem, kind_problem
 
 # An API server that has just started may not serve yet what custom resource definitions say.
 MISSING_SECONDS = 20.0
 
-# Consent that cannot be read is none; and a route must not be served by what it said before, as a restart would not.
-_NONE_IF_UNREAD = frozenset({"ReferenceGrant", "HTTPRoute"})
 
-_HEAD = msgspec.json.Decoder(ObjectHead)
-
-
-class Holder(Protocol):
-    """What a view does with the objects of its kind."""
-
-    def decode(self, written: msgspec.Raw, /) -> Any:
-        """What is made of an object's bytes. Whatever it raises makes the object Undecodable."""
-
-    def upsert(self, api_kind: ApiKind | None, name: ObjectName, value: Any, now: float) -> None:
-        """An object is there; ``value`` is what ``decode`` made of it."""
-
-    def delete(self, name: ObjectName, now: float) -> None:
-        """An object is gone."""
-
-    def forget_version(self, name: ObjectName) -> None:
-        """Which state of an object was known says nothing of what is told next; it will be told, or is gone."""
-
-
-class WholeObjects:
-    """Objects that become rows."""
-
-    def __init__(self, watched: WatchedKind, kind: Kind, state: ClusterState, troubles: Troubles) -> None:
-        self.decode = ObjectReader(kind)
-        self._watched = watched
-        self._state = state
-        self._troubles = troubles
-
-    def upsert(self, api_kind: ApiKind | None, name: ObjectName, value: StoredObject, now: float) -> None:
-        """An object as it is now; what cannot be read stays as last read, but for what would serve or allow it."""
-        key = value.key
-        if api_kind is not None and self._watched.has_our_status and "status" in api_kind.subresources:
-            self._state.stored(key, _stored(api_kind, name, value))
-        if self._state.counts(key):
-            self._troubles.say(key, value.problems)
-        if value.resource is not None:
-            self._state.upsert(value.resource, now)
-        elif key.kind in _NONE_IF_UNREAD:
-            self._state.remove(key, now)
-
-    def delete(self, name: ObjectName, now: float) -> None:
-        """An object is gone."""
-        key = Key(self._watched.name, name.namespace, name.name)
-        self._troubles.say(key, ())
-        self._state.stored(key, None)
-        self._state.remove(key, now)
-
-    def forget_version(self, name: ObjectName) -> None:
-        """Whoever writes to the object waits until it is told again."""
-        self._state.stored(Key(self._watched.name, name.namespace, name.name), None)
-
-
-def _stored(api_kind: ApiKind, name: ObjectName, value: StoredObject) -> Stored:
-    metadata = value.metadata
-    return Stored(
-        path=ObjectPath(api_kind, name.name, name.namespace),
-        uid=metadata.uid,
-        resource_version=metadata.resource_version,
-        generation=metadata.generation,
-        finalizers=metadata.finalizers,
-        status=value.status,
-        is_read=value.resource is not None,
-    )
-
-
-class NamedObjects:
-    """Secrets or ConfigMaps, of which the watch sees only the metadata: those that are named are read anew."""
-
-    def __init__(self, kind: str, state: ClusterState, reads: NamedReads) -> None:
-        self._kind = kind
-        self._state = state
-        self._reads = reads
-
-    def decode(self, written: msgspec.Raw, /) -> str:
-        """The resource version is all that matters."""
-        return _HEAD.decode(written).metadata.resource_version
-
-    def upsert(self, _api_kind: ApiKind | None, name: ObjectName, value: str, _now: float) -> None:
-        """An object has changed."""
-        key = Key(self._kind, name.namespace, name.name)
-        if self._state.is_named(key):
-            self._reads.changed(key, value)
-
-    def delete(self, name: ObjectName, now: float) -> None:
-        """An object is gone, and what it held is withdrawn at once."""
-        key = Key(self._kind, name.namespace, name.name)
-        self._reads.forget(key)
-        self._state.remove(key, now)
-
-    def forget_version(self, name: ObjectName) -> None:
-        """It is read again, whatever its version."""
-        self._reads.forget(Key(self._kind, name.namespace, name.name))
-
-
-class _CrdMetadata(Struct):
-    name: str
-    annotations: dict[str, str] | None = None
-
-
-class _Crd(Struct):
-    metadata: _CrdMetadata
-
-
-class Definitions:
-    """The custom resource definitions there are."""
-
-    def __init__(self, state: ClusterState) -> None:
-        self.names: set[str] = set()
-        # Also those that are gone.
-        self._seen: set[str] = set()
-        self._state = state
-        self._decoder = msgspec.json.Decoder(_Crd)
-
-    def decode(self, written: msgspec.Raw, /) -> ApiVersion:
-        """What a definition says of itself."""
-        metadata = self._decoder.decode(written).metadata
-        annotations = metadata.annotations or {}
-        return ApiVersion(metadata.name, annotations.get(BUNDLE_VERSION, ""), annotations.get(CHANNEL, ""))
-
-    def upsert(self, _api_kind: ApiKind | None, name: ObjectName, value: ApiVersion, now: float) -> None:
-        """A definition is there."""
-        self.names.add(name.name)
-        self._seen.add(name.name)
-        if name.name.endswith(f".{GATEWAY_GROUP}"):
-            self._state.api_version(name.name, value, now)
-
-    def delete(self, name: ObjectName, now: float) -> None:
-        """A definition is gone, and all objects of its kind were gone before."""
-        self.names.discard(name.name)
-        self._state.api_version(name.name, None, now)
-
-    def forget_version(self, name: ObjectName) -> None:
-        """Definitions have none here."""
-
-    def define(self, watched: WatchedKind) -> bool:
-        """Whether one of them is for this kind."""
-        return not self.names.isdisjoint(definitions_of(watched))
-
-    def is_removed(self, watched: WatchedKind, missing: Collection[str] = ()) -> bool:
-        """Whether there was one for this kind, and is none now, or is among the missing."""
-        there = self.names.intersection(definitions_of(watched))
-        return there.issubset(missing) and not self._seen.isdisjoint(definitions_of(watched))
-
-
-def definitions_of(watched: WatchedKind) -> frozenset[str]:
-    """The names that the definition of a kind may have."""
-    if not watched.is_custom:
-        return frozenset()
-    word = watched.name.lower()
-    plurals = (word, f"{word}s", f"{word}es", f"{word[:-1]}ies")
-    return frozenset(f"{plural}.{watched.wanted.group}" for plural in plurals)
+def _no_loss(_missing: Collection[ObjectName]) -> bool:
+    """Objects that are gone are no evidence of anything."""
+    return False
 
 
 class View:
@@ -205,8 +47,8 @@ class View:
         # What a complete list was without, and is there for us all the same.
         self.held = guard.hold()
         self._guard = guard
-        # Whether so many of these names are too many to vanish.
-        self.is_mass: Callable[[Collection[ObjectName]], bool] = self._are_many
+        # Whether it is evidence of a loss that a list is without these.
+        self.is_loss: Callable[[Collection[ObjectName]], bool] = _no_loss
         self._place = str(watched)
         self.is_synced = False
         self.trouble: Degraded | Missing | Gone | None = None
@@ -221,9 +63,13 @@ class View:
         self._swept: set[ObjectName] = set()
         # Whether that list has an object that may be any of those.
         self._has_unnamed = False
-        # Whether the watch has completed a list, and that while something was held; whether the next one may be of
-        # other objects.
-        self.is_listed = self._was_alarmed = self._is_doubtful = False
+        # How many objects were never seen before since the last list was complete.
+        self._newcomers = 0
+        # Whether the watch has completed a list; when any watch of it did last, and how often there had been evidence
+        # of a loss; whether the kind was not served since.
+        self.is_listed = self._was_unserved = False
+        self.listed_at = float("-inf")
+        self._losses = guard.losses
 
     def __len__(self) -> int:
         return len(self._names)
@@ -232,13 +78,17 @@ class View:
         """A new watch begins, which does not know what the last one told."""
         self._unseen, self._swept = set(self._names), set()
         self.is_outdated = self.is_listed = self._has_unnamed = False
+        self._newcomers = 0
+        # Nor could it notice that history goes back.
+        for name in self._names:
+            self.holder.forget_version(name)
         self._well()
 
     def drop(self, now: float) -> None:
         """All objects are gone."""
         # A watch that was told of nothing since still knows of them.
         self.is_outdated |= bool(self._names)
-        self._is_doubtful = False
+        self._was_unserved = False
         for name in list(self._names):
             self._delete(name, now)
 
@@ -251,6 +101,7 @@ class View:
                 self._seen(name)
                 self._troubles.say((self._place, name), ())
                 self.holder.upsert(self._api_kind, name, value, now)
+                self._supersede(name, now)
             case Undecodable(name, reason):
                 if name is not None:
                     self._seen(name)
@@ -262,44 +113,73 @@ class View:
             case Delete(name, _):
                 self._delete(name, now)
             case Synced():
-                self._listed(now)
+                self._listed(event.newcomers, now)
             case Degraded() | Missing() | Gone():
                 self._failed(event, now)
             case Rewound():
-                self._is_doubtful = True
+                self._guard.lost(now)
                 for name in self._names:
                     self.holder.forget_version(name)
             case Restored():
                 self._well()
 
-    def _listed(self, now: float) -> None:
-        """A list is complete: what it is without is gone, or held."""
+    def release(self, services: View, now: float) -> None:
+        """Let go of each EndpointSlice whose Service was listed since a list was first without the slice."""
+        slices = self.holder.slices
+        for name in list(self.held.names) if slices is not None else ():
+            service = slices.service_of(name) if slices is not None else None
+            if service is not None and services.listed_at > self.held.since(name) and services.has(service):
+                self._delete(name, now)
+
+    def has(self, name: ObjectName) -> bool:
+        """Whether the last list, or an event since, had an object of this name."""
+        return name in self._names and name not in self.held
+
+    def _listed(self, newcomers: int, now: float) -> None:
+        """A list is complete, and had so many objects that the watch knew nothing of: what it lacks is gone, or held.
+
+        A watch that began anew knew of nothing, and one that goes on was told of new objects before the list, too.
+        """
         self.is_synced = self.is_listed = True
         if not self._has_unnamed:
             missing = {*self._unseen, *self._swept, *self.held.names}
-            for name in self._gone(missing, now):
+            for name in self._gone(missing, min(newcomers, self._newcomers), now):
                 self._delete(name, now)
             self._unseen, self._swept = set(), set()
-        self._has_unnamed = self._is_doubtful = False
-        self._was_alarmed = self._guard.is_alarmed
+        self._has_unnamed = self._was_unserved = False
+        self._newcomers = 0
+        self._losses, self.listed_at = self._guard.losses, now
         self._tell_held()
 
-    def _gone(self, missing: Collection[ObjectName], now: float) -> Collection[ObjectName]:
+    def _gone(self, missing: Collection[ObjectName], newcomers: int, now: float) -> Collection[ObjectName]:
         if self.watched.is_never_held:
             return missing
+        superseded = {name for name in missing if self._is_superseded(name, missing)}
+        missing = [name for name in missing if name not in superseded]
         new = self.held.new(missing)
-        is_mass_ = bool(new) and (self._is_doubtful or self.is_mass(new))
-        return self.held.judge(missing, len(self._names), now, is_mass=is_mass_, is_next=self._was_alarmed)
+        known = len(self._names) - len(self.held) - newcomers
+        if self.is_loss(new):
+            self._guard.lost(now)
+        is_evident = self._was_unserved or self._guard.is_evident(self._losses, now)
+        is_mass_ = is_mass(len(new) - newcomers, known)
+        return [*superseded, *self.held.judge(missing, known, now, is_evident=is_evident, is_mass=is_mass_)]
 
-    def _are_many(self, new: Collection[ObjectName]) -> bool:
-        return is_mass(len(new), len(self._names) - len(self.held))
+    def _is_superseded(self, name: ObjectName, missing: Collection[ObjectName]) -> bool:
+        """Whether the list has another EndpointSlice of the same Service."""
+        slices = self.holder.slices
+        return slices is not None and any(each not in missing for each in slices.siblings(name))
+
+    def _supersede(self, name: ObjectName, now: float) -> None:
+        """An EndpointSlice is there: no other one of its Service is held."""
+        if self.held and self.holder.slices is not None:
+            for each in [each for each in self.holder.slices.siblings(name) if each in self.held]:
+                self._delete(each, now)
 
     def _failed(self, event: Degraded | Missing | Gone, now: float) -> None:
         self.trouble = event
         self.missing_since = None if isinstance(event, Degraded) else now
-        self._was_alarmed = False
         # A kind that is served again was perhaps made anew, and its objects not yet.
-        self._is_doubtful |= not isinstance(event, Degraded)
+        self._was_unserved |= not isinstance(event, Degraded)
         self._troubles.say(self._place, [kind_problem(self.watched, event)])
 
     def _tell_held(self) -> None:
@@ -310,6 +190,7 @@ class View:
         self._troubles.say(self._place, ())
 
     def _seen(self, name: ObjectName) -> None:
+        self._newcomers += name not in self._names
         self._names.add(name)
         self._unseen.discard(name)
         self._swept.discard(name)
@@ -341,7 +222,10 @@ class Views:
         self._definitions = definitions
         self._of_definitions = tuple(view for view in views if view.watched.wanted == CRD)
         for view in self._of_definitions:
-            view.is_mass = self._are_many_definitions
+            view.is_loss = self._are_many_definitions
+        self._services = {view.watched.selection.namespace: view for view in views if view.watched.name == "Service"}
+        # Views of EndpointSlices, and when the Services there were listed last that they were compared with.
+        self._compared = {view: view.listed_at for view in views if view.watched.name == SLICE}
 
     @property
     def is_any_well(self) -> bool:
@@ -353,10 +237,13 @@ class Views:
         return [str(view.watched) for view in self.all if not (view.is_synced or self._is_dispensable(view, now))]
 
     def sweep(self, now: float) -> None:
-        """A kind whose definition was removed has no objects, also if nobody told of each.
+        """Drop what only several watches together say to be gone.
 
-        That it is not served proves nothing: what stands before an API server may say so of any kind.
+        An EndpointSlice that is missing from a list, and its Service is not. And a kind whose definition was removed
+        has no objects, also if nobody told of each; that it is not served proves nothing: what stands before an API
+        server may say so of any kind.
         """
+        self._release(now)
         if not self._are_definitions_current():
             return
         held = {name.name for view in self._of_definitions for name in view.held.names}
@@ -364,6 +251,14 @@ class Views:
             missing = held if view.watched.is_never_held else ()
             if isinstance(view.trouble, Gone | Missing) and self._definitions.is_removed(view.watched, missing):
                 view.drop(now)
+
+    def _release(self, now: float) -> None:
+        for view, compared in self._compared.items():
+            services = self._services.get(view.watched.selection.namespace)
+            if services is None or services.listed_at == compared:
+                continue
+            self._compared[view] = services.listed_at
+            view.release(services, now)
 
     def _is_dispensable(self, view: View, now: float) -> bool:
         if view.watched.is_optional:
