@@ -28,7 +28,7 @@ END_SECONDS = 20.0
 
 @pytest.fixture
 def _newer(cluster: Cluster) -> Iterator[None]:
-    """HTTPRoutes with a new type of filter and new kinds of parents, as long as the test runs."""
+    """HTTPRoutes with a new type of filter, a new field of matches and new kinds of parents, while the test runs."""
     before = cluster.get(DEFINITION)["spec"]["versions"]
     versions = json.loads(json.dumps(before))
     for version in versions:
@@ -36,6 +36,7 @@ def _newer(cluster: Cluster) -> Iterator[None]:
         spec["parentRefs"]["items"]["properties"]["kind"]["pattern"] = ".*"
         rule = spec["rules"]["items"]["properties"]
         rule["filters"]["items"]["properties"]["type"]["enum"].append(NEW_FILTER["type"])
+        rule["matches"]["items"]["properties"]["cookies"] = {"type": "array", "items": {"type": "string"}}
     cluster.api.merge(DEFINITION, {"spec": {"versions": versions}})
     yield
     cluster.api.merge(DEFINITION, {"spec": {"versions": before}})
@@ -147,24 +148,29 @@ def world(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[World]:
 @pytest.mark.usefixtures("_newer")
 def test_what_is_not_understood_is_refused_before_and_after_a_restart(world: World) -> None:
     admin = {**rules("web")[0], "matches": [{"path": {"value": "/admin"}}], "filters": [NEW_FILTER]}
-    for name in ("partly", "wholly", "parents"):
+    narrow = {**rules("web")[0], "matches": [{"path": {"value": "/admin"}, "cookies": ["session"]}]}
+    for name in ("partly", "wholly", "fields", "parents"):
         world.put(name, routing(f"{name}.test"))
     with world.controller():
-        for name in ("partly", "wholly", "parents"):
+        for name in ("partly", "wholly", "fields", "parents"):
             world.wait_said(name, Accepted="True/Accepted")
         world.put("partly", routing("partly.test", admin))
         world.put("wholly", {**routing("wholly.test"), "rules": [{**admin, "matches": []}]})
+        world.put("fields", routing("fields.test", narrow))
         world.put("parents", {**routing("parents.test"), "parentRefs": [NEW_PARENT]})
         world.wait_said("partly", Accepted="True/Accepted", PartiallyInvalid="True/UnsupportedValue")
         world.wait_said("wholly", Accepted="False/UnsupportedValue")
+        world.wait_said("fields", Accepted="True/Accepted", PartiallyInvalid="True/UnsupportedValue")
         world.cluster.wait_for("the filter to count", lambda: world.answer("partly.test", "/admin") == 500)
+        world.cluster.wait_for("the field to count", lambda: world.answer("fields.test", "/admin") == 500)
         world.cluster.wait_for("the route to end", lambda: world.answer("parents.test", "/") == 404)
-        expected = {"partly RuleNotUnderstood", "wholly RuleNotUnderstood"}
+        expected = {f"{name} RuleNotUnderstood" for name in ("partly", "wholly", "fields")}
         world.cluster.wait_for("the Events", lambda: expected <= world.events())
     checked = world.checked()
     assert "spec.rules[0].filters[0].type" in checked
+    assert "spec.rules[0].matches[0].cookies" in checked
     assert "spec.parentRefs[0].kind" in checked
-    before = {name: world.stored(name)["status"] for name in ("partly", "wholly", "parents")}
+    before = {name: world.stored(name)["status"] for name in ("partly", "wholly", "fields", "parents")}
     assert before["parents"]["parents"], "nobody can tell whether it is ours still"
     with world.controller():
         world.put("new", routing("new.test", admin))
