@@ -6,30 +6,25 @@ import asyncio
 import gc
 import resource
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
 import pytest
-from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
-from tests.sinks.test_security_port import DELTA, MINE, THEIRS, Heard, asks, begun, heard
-from tests.sinks.xds_client import authority, channel, identity, security
+from tests.sinks.port import EXHAUSTED, NODE, ByHand, Envoy, Port, many, serving
+from tests.sinks.test_security_port import DELTA, MINE, THEIRS, asks, begun
+from tests.sinks.xds_client import authority, channel, identity
 from tests.system.harness import until
-from trilithon.model.proxy import Proxy
 from trilithon.resources.parameters import MOST_REPLICAS
 from trilithon.sinks.allowance import LONGEST_NAME, MOST_STRANGE_NAMES, MOST_STREAMS, MOST_TYPES
-from trilithon.sinks.authority import Authority
 from trilithon.sinks.grpc_options import MOST_CONNECTIONS, OPTIONS, port_options
-from trilithon.sinks.grpc_server import XdsServer
-from trilithon.sinks.session import MOST_STRANGE_TOLD, Session
-from trilithon.xds.node import node_id
+from trilithon.sinks.session import Session
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 
-EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
-NODE, OTHER_NODE = node_id("infra", "edge", "a"), node_id("infra", "other", "a")
 FEW_STREAMS = 64
 STREAMS_PER_CONNECTION = dict(OPTIONS)["grpc.max_concurrent_streams"]
 
@@ -37,80 +32,6 @@ STREAMS_PER_CONNECTION = dict(OPTIONS)["grpc.max_concurrent_streams"]
 @pytest.fixture(autouse=True)
 def short_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trilithon.sinks.allowance.REFUSED_SECONDS", 0.1)
-
-
-class Port:
-    """The server, what it told, and connections to it."""
-
-    def __init__(
-        self, of: Authority, stack: AsyncExitStack, admits: Callable[[str], bool] = lambda _node: True
-    ) -> None:
-        self.of = of
-        self._stack = stack
-        self.said: list[str] = []
-        self.proxies: dict[str, Proxy] = {}
-        self.server = XdsServer(
-            "127.0.0.1:0",
-            on_proxy=self._on_proxy,
-            on_applied=lambda *_: None,
-            security=security(of),
-            grace=0.05,
-            admits=admits,
-        )
-        self.server.allowances.tell = self.said.append
-        for gateway in (MINE, THEIRS):
-            self.publish(gateway, "c", 1)
-
-    def _on_proxy(self, proxy: Proxy) -> None:
-        self.proxies[proxy.gateway] = proxy
-
-    def count(self, gateway: str) -> int:
-        """How many Envoys of a Gateway are connected."""
-        return sum(each.gateway == gateway for each in self.server.sessions())
-
-    def publish(self, gateway: str, content: str, revision: int) -> None:
-        self.server.publish(gateway, [XdsResource.of(CLUSTER, "c", (content.encode(),))], [], revision)
-
-    async def connect(self, gateway: str) -> grpc.aio.Channel:
-        opened = channel(self.server.port, self.of.trust.bundle, identity(self.of.trust, gateway))
-        return await self._stack.enter_async_context(opened)
-
-    async def ask(self, *requests: Any, gateway: str = MINE, wanted: int = 0, seconds: float = 30) -> Heard:
-        """Say this on a stream of its own, and hear what comes."""
-        return await heard(await self.connect(gateway), DELTA, *requests, wanted=wanted, seconds=seconds)
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[Port]:
-    async with AsyncExitStack() as stack:
-        port = Port(authority(), stack)
-        await port.server.start()
-        stack.push_async_callback(port.server.stop)
-        yield port
-
-
-class Envoy:
-    """One of another Gateway, which gets a change now and then."""
-
-    def __init__(self, port: Port, opened: grpc.aio.Channel) -> None:
-        self._port = port
-        self._call = begun(opened, DELTA)
-        self._revision = 1
-
-    async def gets_changes(self) -> None:
-        """See that the next change comes at once."""
-        if self._revision == 1:
-            await self._call.write(asks(OTHER_NODE, CLUSTER))
-            await self._take()
-        self._revision += 1
-        self._port.publish(THEIRS, str(self._revision), self._revision)
-        assert await self._take() == str(self._revision).encode()
-
-    async def _take(self) -> bytes:
-        async with asyncio.timeout(15):
-            response = DeltaDiscoveryResponse.FromString(await self._call.read())  # type: ignore[arg-type]
-        await self._call.write(DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce=response.nonce))
-        return response.resources[0].resource.value
 
 
 def test_all_pods_that_a_gateway_may_have_find_a_place_and_leave_room_for_others() -> None:
@@ -178,29 +99,25 @@ async def test_who_is_refused_is_not_told_at_once(reason: str, monkeypatch: pyte
         assert loop.time() - began >= 0.9
 
 
-def _many(count: int, mark: str = "") -> list[str]:
-    return [f"{mark}{index}" for index in range(count)]
-
-
 FAR_TOO_MANY = MOST_STRANGE_NAMES + 10
 # Made when needed: some are large.
 EXCESSES: dict[str, Callable[[], list[DeltaDiscoveryRequest]]] = {
     "names of nothing": lambda: [asks(NODE, ENDPOINT, *[""] * (15 << 20))],
-    "names in one request": lambda: [asks(NODE, ENDPOINT, *_many(FAR_TOO_MANY))],
+    "names in one request": lambda: [asks(NODE, ENDPOINT, *many(FAR_TOO_MANY))],
     "names in many requests": lambda: [
         asks(NODE, CLUSTER),
-        *(asks("", ENDPOINT, *_many(FAR_TOO_MANY // 4, str(index))) for index in range(5)),
+        *(asks("", ENDPOINT, *many(FAR_TOO_MANY // 4, str(index))) for index in range(5)),
     ],
-    "names of many types": lambda: [asks(NODE, f"type{index}", *_many(FAR_TOO_MANY // 4)) for index in range(5)],
+    "names of many types": lambda: [asks(NODE, f"type{index}", *many(FAR_TOO_MANY // 4)) for index in range(5)],
     "names that it has": lambda: [
         DeltaDiscoveryRequest(
             node=asks(NODE).node,
             type_url=LISTENER,
-            initial_resource_versions=dict.fromkeys(_many(FAR_TOO_MANY), "1"),
+            initial_resource_versions=dict.fromkeys(many(FAR_TOO_MANY), "1"),
         )
     ],
     "names that it gives up": lambda: [
-        DeltaDiscoveryRequest(node=asks(NODE).node, type_url=CLUSTER, resource_names_unsubscribe=_many(FAR_TOO_MANY))
+        DeltaDiscoveryRequest(node=asks(NODE).node, type_url=CLUSTER, resource_names_unsubscribe=many(FAR_TOO_MANY))
     ],
     "types": lambda: [asks(NODE, f"type{index}", "x") for index in range(MOST_TYPES)],
     "a long type": lambda: [asks(NODE, "x" * (LONGEST_NAME + 1))],
@@ -225,156 +142,6 @@ async def test_who_asks_for_too_much_loses_its_stream(requests: Callable[[], lis
         await other.gets_changes()
         assert len(port.said) == 1
         assert (await port.ask(asks(NODE, CLUSTER), wanted=1, seconds=0)).messages
-
-
-async def test_the_streams_of_a_gateway_have_their_names_together() -> None:
-    async with serving() as port:
-        half = MOST_STRANGE_NAMES // 2
-        calls = [begun(await port.connect(MINE), DELTA) for _ in range(2)]
-        for call in calls:
-            await call.write(asks(NODE, ENDPOINT, *_many(half)))
-            async with asyncio.timeout(30):
-                assert await call.read() is not grpc.aio.EOF
-        assert (await port.ask(asks(NODE, ENDPOINT, *_many(100)))).code is EXHAUSTED
-        other = Envoy(port, await port.connect(THEIRS))
-        await other.gets_changes()
-        # What one gives back another one may have.
-        calls[0].cancel()
-        await until(lambda: port.count(MINE) == 1, why="it is still there")
-        assert (await port.ask(asks(NODE, ENDPOINT, *_many(100)), wanted=1, seconds=0)).messages
-
-
-@pytest.mark.parametrize("is_published", [True, False])
-async def test_envoys_of_100_000_services_reconnect(is_published: bool) -> None:
-    async with serving() as port:
-        names = _many(100_000, "namespace/service-of-a-usual-length-")
-        clusters = [XdsResource.of(CLUSTER, name, ()) for name in names]
-        endpoints = [XdsResource.of(ENDPOINT, name, ()) for name in names]
-        if is_published:
-            port.server.publish(MINE, [*clusters, *endpoints], [], 2)
-        for name in "abc"[: 3 if is_published else 2]:
-            call = begun(await port.connect(MINE), DELTA)
-            await call.write(_reconnects(clusters, node_id("infra", "edge", name)))
-            await call.write(_reconnects(endpoints))
-        await until(lambda: port.count(MINE) == (3 if is_published else 2), why="they do not come")
-        if is_published:
-            await until(lambda: all(each.acked >= 200_000 for each in port.server.sessions()), why="names are missing")
-        assert not port.said
-
-
-async def test_a_configuration_may_shrink_at_once_however_many_envoys_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trilithon.sinks.allowance.MOST_STRANGE_NAMES", 200)
-    async with serving() as port:
-        names = _many(100)
-        wanted = [XdsResource.of(type_url, name, ()) for type_url in (CLUSTER, ENDPOINT) for name in names]
-        port.server.publish(MINE, wanted, [], 2)
-        envoys = [ByHand(port, await port.connect(MINE), f"{index}") for index in range(5)]
-        for envoy in envoys:
-            await envoy.takes_everything(names)
-        port.server.publish(MINE, [], [(each.type_url, each.name) for each in wanted], 3)
-        for envoy in envoys:
-            # They go once the grace is over; until then Envoy may still speak of each.
-            await envoy.say(ENDPOINT, *names[:50])
-            assert set(names) <= await envoy.loses()
-            await envoy.gives_up(names)
-        late = ByHand(port, await port.connect(MINE), "late")
-        await late.takes_everything(["c"])
-        port.publish(MINE, "new", 4)
-        for envoy in (*envoys, late):
-            assert await envoy.hears(CLUSTER) == {"c"}
-        assert not port.said
-
-
-async def test_who_has_too_many_names_may_give_them_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trilithon.sinks.allowance.MOST_STRANGE_NAMES", 200)
-    async with serving() as port:
-        envoy = ByHand(port, await port.connect(MINE), "a")
-        await envoy.takes_everything([])
-        await envoy.say(ENDPOINT, *_many(200))
-        await envoy.hears(ENDPOINT)
-        # Fewer are too many now.
-        monkeypatch.setattr("trilithon.sinks.allowance.MOST_STRANGE_NAMES", 100)
-        await envoy.gives_up(_many(75))
-        await envoy.gives_up(_many(150)[75:])
-        await envoy.say(ENDPOINT, *_many(50, "other"))
-        assert await envoy.hears(ENDPOINT) == set(_many(50, "other"))
-        await envoy.say(ENDPOINT, "one more")
-        assert await envoy.ends() is EXHAUSTED
-
-
-class ByHand:
-    """An Envoy that takes whatever it gets."""
-
-    def __init__(self, port: Port, opened: grpc.aio.Channel, name: str) -> None:
-        self._node = node_id("infra", "edge", name)
-        self._call = begun(opened, DELTA)
-
-    async def say(self, type_url: str, *names: str, **fields: Any) -> None:
-        await self._call.write(
-            DeltaDiscoveryRequest(
-                node=asks(self._node).node, type_url=type_url, resource_names_subscribe=names, **fields
-            )
-        )
-
-    async def gives_up(self, names: list[str]) -> None:
-        await self.say(ENDPOINT, resource_names_unsubscribe=names)
-
-    async def takes_everything(self, names: list[str]) -> None:
-        await self.say(CLUSTER)
-        assert await self.hears(CLUSTER) >= set(names)
-        await self.say(LISTENER)
-        assert await self.hears(LISTENER) == set()
-        if names:
-            await self.say(ENDPOINT, *names)
-            assert await self.hears(ENDPOINT) == set(names)
-
-    async def hears(self, type_url: str) -> set[str]:
-        """The names in the next response of this type."""
-        while (response := await self._next()).type_url != type_url:
-            continue
-        return {each.name for each in response.resources} | set(response.removed_resources)
-
-    async def loses(self) -> set[str]:
-        """The names of the clusters in the next response that removes some."""
-        while not (response := await self._next()).removed_resources or response.type_url != CLUSTER:
-            continue
-        return set(response.removed_resources)
-
-    async def _next(self) -> DeltaDiscoveryResponse:
-        async with asyncio.timeout(30):
-            response = DeltaDiscoveryResponse.FromString(await self._call.read())  # type: ignore[arg-type]
-        await self.say(response.type_url, response_nonce=response.nonce)
-        return response
-
-    def leave(self) -> None:
-        self._call.cancel()
-
-    async def ends(self) -> grpc.StatusCode:
-        async with asyncio.timeout(30):
-            return await self._call.code()
-
-
-def _reconnects(resources: Iterable[XdsResource], node: str = "") -> DeltaDiscoveryRequest:
-    versions = {each.name: each.version for each in resources}
-    (type_url,) = {each.type_url for each in resources}
-    request = DeltaDiscoveryRequest(type_url=type_url, initial_resource_versions=versions)
-    request.node.id = node
-    if type_url == ENDPOINT:
-        request.resource_names_subscribe.extend(versions)
-    return request
-
-
-async def test_what_an_envoy_makes_up_is_not_told_on() -> None:
-    async with serving() as port:
-        listeners = [XdsResource.of(LISTENER, f"l{index}", ()) for index in range(2 * MOST_STRANGE_TOLD)]
-        call = begun(await port.connect(MINE), DELTA)
-        port.server.publish(MINE, listeners, [], 2)
-        made_up = [XdsResource.of(LISTENER, f"made-up-{index}", ()) for index in range(10 * MOST_STRANGE_TOLD)]
-        await call.write(_reconnects([*made_up, *listeners], NODE))
-        await until(lambda: MINE in port.proxies and port.proxies[MINE].acked != (), why="nothing is told")
-        told = {each.name for each in port.proxies[MINE].acked}
-        assert told >= {each.name for each in listeners}
-        assert len(told) <= len(listeners) + MOST_STRANGE_TOLD
 
 
 async def test_who_says_nothing_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,7 +246,7 @@ async def test_nothing_remains_of_streams_however_they_end(
             reading = asyncio.ensure_future(call.read())
             with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
                 if number % 7:
-                    names = _many(FAR_TOO_MANY if number % 50 == 1 else 3)
+                    names = many(FAR_TOO_MANY if number % 50 == 1 else 3)
                     await call.write(asks(f"{gateway}~{number}", CLUSTER, *names))
                 if number % 2:
                     await asyncio.wait({reading}, timeout=0.3)
@@ -526,7 +293,7 @@ async def test_the_names_of_a_stream_go_with_it() -> None:
         gc.collect()
         gc.disable()
         try:
-            answer = await port.ask(asks(NODE, ENDPOINT, *_many(1_000)), asks("", LISTENER, "x" * (LONGEST_NAME + 1)))
+            answer = await port.ask(asks(NODE, ENDPOINT, *many(1_000)), asks("", LISTENER, "x" * (LONGEST_NAME + 1)))
             assert answer.code is EXHAUSTED
             # Nobody has to look for what holds itself.
             await until(lambda: not any(isinstance(each, Session) for each in gc.get_objects()), 5, "it is kept")

@@ -162,9 +162,12 @@ class StrangeNames:
 
         One that adds no such name always may, whatever the others have: it may be what makes room.
         """
-        said = chain(message.resource_names_subscribe, message.initial_resource_versions)
-        added = len({name for name in said if not is_known(name)})
-        if added and added > MOST_STRANGE_NAMES - self._sum:
+        names, versions = message.resource_names_subscribe, message.initial_resource_versions
+        left = MOST_STRANGE_NAMES - self._sum
+        if len(names) + len(versions) <= left:
+            return
+        added = len({name for name in chain(names, versions) if not is_known(name)})
+        if added and added > left:
             raise Excess(_TOO_MANY_NAMES)
 
 
