@@ -14,11 +14,12 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from typing import Any
 
 import msgspec
 
 from trilithon.kube.discovery import Discovery
-from trilithon.kube.events import Degraded, Upsert
+from trilithon.kube.events import Degraded, Synced, Upsert
 from trilithon.kube.transport import Transport
 from trilithon.kube.watch import Watch
 from trilithon.resources.kinds import KINDS, Kind
@@ -30,6 +31,7 @@ from trilithon.sources.kubernetes_guard import HOLD_SECONDS, Guard
 from trilithon.sources.kubernetes_holders import Definitions, Holder, NamedObjects, WholeObjects
 from trilithon.sources.kubernetes_kinds import Scope, WatchedKind, watched
 from trilithon.sources.kubernetes_reads import NamedReads
+from trilithon.sources.kubernetes_relist import Relists
 from trilithon.sources.kubernetes_state import ClusterChange, ClusterState, OnStored
 from trilithon.sources.kubernetes_trouble import ClusterProblem, Troubles, unread
 from trilithon.sources.kubernetes_views import View, Views
@@ -38,8 +40,7 @@ from trilithon.sources.kubernetes_views import View, Views
 SLICE_SECONDS = 0.004
 # A watch that fails by a mistake of ours begins anew, but not more often than this.
 RESTART_SECONDS = 1.0
-# While anything is held that vanished all kinds are listed anew this often: a watch does not tell of what was there all
-# the time.
+# While anything is held that vanished, kinds of which something is missing are listed anew about this often.
 RELIST_SECONDS = 30.0
 # While the first state is incomplete, time alone can complete it.
 LOOK_SECONDS = 0.5
@@ -74,11 +75,13 @@ class KubernetesSource:
         self._wake = asyncio.Event()
         self._troubles = Troubles(on_trouble)
         self._guard = Guard(hold_seconds)
-        self._following: dict[View, asyncio.Timeout] = {}
         self._state = ClusterState(on_stored, self._read, self._let_go, scope)
         self._reads = NamedReads(transport, self, self._state.is_named)
         self._definitions = Definitions(self._state)
         self._views = Views(tuple(map(self._view, watched(scope))), self._definitions)
+        self._relists = Relists(self._views.all, self._guard, RELIST_SECONDS)
+        self._listed = asyncio.Event()
+        self._watches: dict[View, Watch[Any]] = {}
         self._readers = {kind.name: ObjectReader(kind) for kind in KINDS if kind.name in NAMED_KINDS}
 
     async def changes(self) -> AsyncGenerator[ClusterChange, None]:
@@ -91,7 +94,7 @@ class KubernetesSource:
             yield self._state.first(time.monotonic())
             while True:
                 due = self._state.due()
-                await self._woken(None if due is None else max(0.0, due - time.monotonic()))
+                await _woken(self._wake, None if due is None else max(0.0, due - time.monotonic()))
                 change = self._state.take(time.monotonic())
                 if change is not None:
                     yield change
@@ -108,11 +111,11 @@ class KubernetesSource:
             if awaited != told and time.monotonic() - began >= PATIENCE_SECONDS:
                 told = awaited
                 self._on_trouble(f"nothing is served before these are listed: {', '.join(awaited)}")
-            await self._woken(LOOK_SECONDS)
+            await _woken(self._wake, LOOK_SECONDS)
         listed = time.monotonic()
         # One who names thousands must not keep everybody else waiting.
         while self._state.is_holding and time.monotonic() - listed < READING_SECONDS:
-            await self._woken(LOOK_SECONDS)
+            await _woken(self._wake, LOOK_SECONDS)
 
     @property
     def is_current(self) -> bool:
@@ -181,38 +184,23 @@ class KubernetesSource:
     async def _watch(self, view: View) -> None:
         while True:
             try:
-                await self._follow_until_look(view)
+                await self._follow(view)
             except Exception as error:  # noqa: BLE001 - a mistake of ours must not end the watch of a kind
                 view.hear(Degraded(f"internal error ({type(error).__name__}: {error})"), time.monotonic())
                 self._wake.set()
             await asyncio.sleep(RESTART_SECONDS)
 
-    async def _follow_until_look(self, view: View) -> None:
-        """Follow until the watch ends, or another list is wanted."""
-        until = self._following[view] = asyncio.timeout(None)
-        try:
-            async with until:
-                await self._follow(view)
-        except TimeoutError:
-            if not until.expired():
-                raise
-        finally:
-            del self._following[view]
-
     async def _relist(self) -> None:
-        """While anything is held, and once more after, have every watch that is well begin anew."""
-        was_holding = False
+        """Have watches list again, whenever that is due."""
         while True:
-            await asyncio.sleep(RELIST_SECONDS)
-            is_holding = self._guard.is_holding
-            for view, until in self._following.items() if is_holding or was_holding else ():
-                if view.is_listed and view.trouble is None and not until.expired():
-                    until.reschedule(asyncio.get_running_loop().time())
-            was_holding = is_holding
+            for view in self._relists.take(time.monotonic()):
+                self._watches[view].list_again()
+            due = self._relists.due()
+            await _woken(self._listed, None if due is None else max(0.0, due - time.monotonic()))
 
     async def _follow(self, view: View) -> None:
         each = view.watched
-        watch = Watch(self._discovery, each.wanted, view.holder.decode, each.selection)
+        watch = self._watches[view] = Watch(self._discovery, each.wanted, view.holder.decode, each.selection)
         view.begin()
         slice_ends = time.monotonic() + SLICE_SECONDS
         async with aclosing(watch.events()) as events:
@@ -223,19 +211,23 @@ class KubernetesSource:
                 view.hear(event, now)
                 if not isinstance(event, Upsert):
                     self._views.sweep(now)
+                self._relists.heard(view, event, now)
+                if isinstance(event, Synced):
+                    self._listed.set()
                 self._wake.set()
                 if now >= slice_ends:
                     await asyncio.sleep(0)
                     slice_ends = time.monotonic() + SLICE_SECONDS
 
-    async def _woken(self, seconds: float | None) -> None:
-        """Wait until something is new, or so long."""
-        if seconds == 0.0:
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._wake.clear()
+
+async def _woken(wake: asyncio.Event, seconds: float | None) -> None:
+    """Wait until something is new, or so long."""
+    if seconds == 0.0:
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+    except TimeoutError:
+        return
+    finally:
+        wake.clear()
