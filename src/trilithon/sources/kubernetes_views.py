@@ -65,8 +65,8 @@ class View:
         self._has_unnamed = False
         # How many objects were never seen before since the last list was complete.
         self._newcomers = 0
-        # Whether the watch has completed a list; when any watch of it did last, and how often there had been evidence
-        # of a loss; whether the kind was not served since.
+        # Whether the watch has completed a list; when any watch of it did last that says what is gone, and how often
+        # there had been evidence of a loss; whether the kind was not served since.
         self.is_listed = self._was_unserved = False
         self.listed_at = float("-inf")
         self._losses = guard.losses
@@ -146,9 +146,10 @@ class View:
             for name in self._gone(missing, min(newcomers, self._newcomers), now):
                 self._delete(name, now)
             self._unseen, self._swept = set(), set()
-        self._has_unnamed = self._was_unserved = False
+            self._was_unserved = False
+            self._losses, self.listed_at = self._guard.losses, now
+        self._has_unnamed = False
         self._newcomers = 0
-        self._losses, self.listed_at = self._guard.losses, now
         self._tell_held()
 
     def _gone(self, missing: Collection[ObjectName], newcomers: int, now: float) -> Collection[ObjectName]:
