@@ -12,9 +12,9 @@ class Stored(Struct, frozen=True, gc=False):
     """Where an object is, which of its versions was seen last, and what stands in its status.
 
     ``status`` is the raw JSON of ``.status``, b"" where there is none. ``is_read`` is False where nothing can be made
-    of the spec, so that nobody knows what is to be said of it. ``is_doubtful`` where it is not known any more what the API
-    server holds, be it later or earlier: that will be told, or that the object is gone. No row of the engine holds this: a status that we wrote
-    ourselves must not cause a translation.
+    of the spec, so that nobody knows what is to be said of it. ``is_doubtful`` where it is not known any more what the
+    API server holds, be it later or earlier: that will be told, or that the object is gone. No row of the engine holds
+    this: a status that we wrote ourselves must not cause a translation.
     """
 
     path: ObjectPath
