@@ -40,6 +40,18 @@ def test_all_pods_that_a_gateway_may_have_find_a_place_and_leave_room_for_others
     assert MOST_CONNECTIONS >= 3 * MOST_STREAMS
 
 
+async def test_all_pods_may_come_at_once() -> None:
+    async with serving() as port:
+        calls: list[grpc.aio.StreamStreamCall[Any, bytes]] = []
+        while len(calls) < 2 * MOST_REPLICAS:
+            opened = await port.connect(MINE)
+            calls += [begun(opened, DELTA) for _ in range(STREAMS_PER_CONNECTION)]
+        for call in calls:
+            await call.write(asks(NODE, CLUSTER))
+        await until(lambda: port.count(MINE) == len(calls), why="not all are served")
+        assert not port.said
+
+
 async def test_a_gateway_has_so_many_streams_and_another_one_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trilithon.sinks.allowance.MOST_STREAMS", FEW_STREAMS)
     async with serving() as port:

@@ -26,6 +26,9 @@ OPTIONS = (
     ("grpc.server_handshake_timeout_ms", 10_000),
     # Nor may anybody stay who showed a certificate and has no stream.
     ("grpc.max_connection_idle_ms", 10_000),
+    # All may come at once, to the replica that is left: beyond 1,000 that nobody has looked at yet gRPC drops some.
+    ("grpc.server.max_pending_requests", MOST_CONNECTIONS),
+    ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_CONNECTIONS),
     # An Envoy needs one.
     ("grpc.max_concurrent_streams", 16),
 )
