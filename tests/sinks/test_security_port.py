@@ -311,7 +311,8 @@ async def test_older_tls_is_refused_also_where_the_handshake_allows_it() -> None
     assert security(of).peer({**context, "ssl_tls_version": [b"TLSv1.3"]}).gateway == MINE
 
 
-async def test_garbage_and_floods_leave_the_port_alive() -> None:
+async def test_garbage_and_floods_leave_the_port_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trilithon.sinks.allowance.REFUSED_SECONDS", 0.1)
     of = authority()
     dice = random.Random(7)
     async with serving(of) as server:
