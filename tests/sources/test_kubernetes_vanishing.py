@@ -154,6 +154,33 @@ async def test_no_slice_is_held_beside_another_of_its_service(cluster: Cluster) 
         await followed.until(lambda: followed.names("EndpointSlice") == {"shop/a-new", "shop/b-new"})
 
 
+def places_held(followed: Following) -> str:
+    """Of which kinds something is held, where that is as many of each."""
+    return "".join(each.problem.place for each in followed.source.problems() if each.problem.code == "VanishedHeld")
+
+
+async def test_a_slice_is_held_while_its_service_is_there_again_and_slices_are_not_listed_yet(cluster: Cluster) -> None:
+    """What comes back comes kind by kind."""
+    await cluster.put("services", "a", "shop", spec={"ports": [{"port": 80}]})
+    await put_slice(cluster, "a-old", "a")
+    async with following(cluster.address) as followed:
+        await followed.first()
+        places = (("services", "shop", "a"), ("endpointslices", "shop", "a-old"))
+        lost = {place: cluster.copy().objects[place] for place in places}
+        await cluster.rewind(*places)
+        await followed.until(lambda: places_held(followed) == "EndpointSlice.discovery.k8s.io, Service")
+        await cluster.change(
+            lambda: cluster.moods.append(lambda asked: refused() if asked.path.endswith("/endpointslices") else None)
+        )
+        await cluster.cut("endpointslices")
+        cluster.appear(lost)
+        await followed.until(lambda: places_held(followed) == "EndpointSlice.discovery.k8s.io")
+        await cluster.change(cluster.moods.clear)
+        await followed.until(lambda: "vanished" not in followed.problems())
+        assert followed.names("EndpointSlice") == {"shop/a-old"}
+        assert not [key for change in followed.changes for key in change.removals], "not for a moment"
+
+
 async def test_a_namespace_that_is_selected_no_longer_is_not_held(cluster: Cluster) -> None:
     await cluster.put("namespaces", "shop", labels={"edge": "yes"})
     async with following(cluster.address, Scope(namespace_selector="edge=yes")) as followed:

@@ -124,7 +124,10 @@ class View:
                 self._well()
 
     def release(self, services: View, now: float) -> None:
-        """Let go of each EndpointSlice whose Service was listed since a list was first without the slice."""
+        """Let go of each EndpointSlice whose Service was listed since a list was first without the slice.
+
+        After another list without it: what comes back comes kind by kind, and the Service may be the first.
+        """
         slices = self.holder.slices
         for name in list(self.held.names) if slices is not None else ():
             service = slices.service_of(name) if slices is not None else None
@@ -225,7 +228,7 @@ class Views:
         for view in self._of_definitions:
             view.is_loss = self._are_many_definitions
         self._services = {view.watched.selection.namespace: view for view in views if view.watched.name == "Service"}
-        # Views of EndpointSlices, and when the Services there were listed last that they were compared with.
+        # Views of EndpointSlices, and when they were listed last that they were compared with the Services there.
         self._compared = {view: view.listed_at for view in views if view.watched.name == SLICE}
 
     @property
@@ -256,9 +259,9 @@ class Views:
     def _release(self, now: float) -> None:
         for view, compared in self._compared.items():
             services = self._services.get(view.watched.selection.namespace)
-            if services is None or services.listed_at == compared:
+            if services is None or view.listed_at == compared:
                 continue
-            self._compared[view] = services.listed_at
+            self._compared[view] = view.listed_at
             view.release(services, now)
 
     def _is_dispensable(self, view: View, now: float) -> bool:
