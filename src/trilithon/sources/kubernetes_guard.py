@@ -10,6 +10,7 @@ anything, and there is evidence of a loss since the list before            held 
 a mass of those known before, what is new counted against what is gone     held for ``CONFIRM_SECONDS``
 less                                                                       gone at once
 what is never held; EndpointSlices of a Service that has others            gone at once
+EndpointSlices that another list lacked before their Service was listed     gone
 what is held, and its time is over                                         gone
 =========================================================================  =============================================
 
