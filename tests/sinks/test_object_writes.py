@@ -485,7 +485,7 @@ def test_leftovers_go_once_it_is_known_that_nothing_is_wanted(world: World) -> N
 def test_whoever_takes_over_reads_what_was_under_way(settled: World) -> None:
     settled.writes.want(KEY, "new")
     settled.write()
-    settled.writes.start_over()
+    settled.writes.start_over(settled.now)
     job = settled.next()
     assert isinstance(job, Read)
     settled.answer(job, "new")

@@ -244,7 +244,7 @@ class Writing(RuleBasedStateMachine):
     @rule()
     def take_over(self) -> None:
         self.jobs.clear()
-        self.writes.start_over()
+        self.writes.start_over(self.now)
 
     @invariant()
     def nothing_is_remembered_for_ever(self) -> None:

@@ -77,7 +77,7 @@ class ObjectWriter(Generic[Wish]):
     async def run(self) -> None:
         """Work for ever."""
         self._under_way = 0
-        self.writes.start_over()
+        self.writes.start_over(self._clock())
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._wake.clear()

@@ -177,10 +177,11 @@ class ObjectWrites(Generic[Wish]):
         for key, known in self._objects.items():
             self._touch(key, known)
 
-    def start_over(self) -> None:
+    def start_over(self, now: float) -> None:
         """Whoever worked for us is gone, with everything that was under way."""
-        for key, known in self._objects.items():
-            known.must_read |= key in self._busy
+        for key in self._busy:
+            # It may have been written all the same.
+            self._objects[key].must_read, self._objects[key].written_at = True, now
         self._busy.clear()
         self.look_again()
 
