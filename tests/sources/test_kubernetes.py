@@ -491,12 +491,13 @@ async def test_consent_that_cannot_be_read_is_none(cluster: Cluster) -> None:
         await followed.until(lambda: key not in followed.rows)
 
 
-async def test_a_field_that_is_not_known_is_a_warning(cluster: Cluster) -> None:
+async def test_a_field_that_is_not_known_is_a_flaw_of_its_row(cluster: Cluster) -> None:
     async with following(cluster.address) as followed:
         await followed.first()
         await cluster.put("httproutes", "web", "shop", spec={**routing("b.test"), "invented": 1})
         await followed.until(lambda: followed.rows[ROUTE].spec.hostnames == ("b.test",))
-        assert "spec.invented: there is no such field" in followed.problems()
+        assert [flaw.path for flaw in followed.rows[ROUTE].flaws] == ["spec.invented"]
+        assert "invented" not in followed.problems(), "the route tells"
 
 
 async def test_whoever_follows_anew_is_told_what_is_gone_and_what_was_given_up(cluster: Cluster) -> None:
