@@ -24,6 +24,12 @@ SUCCESSION_SECONDS = 2 * DURATION_SECONDS + 5.0
 PATIENCE_SECONDS = 60.0
 
 
+@pytest.fixture(autouse=True)
+def told(world: World) -> None:
+    """What tests before changed is told of, so that whatever is written is written for what these do."""
+    world.wait_told()
+
+
 def test_replicas_killed_again_and_again_are_missed_by_nobody(world: World) -> None:
     """All at once, with every route there: no request fails, no Envoy gives anything up, nothing is written anew."""
     controllers, envoy = world.controllers, world.envoy("edge")

@@ -128,10 +128,21 @@ class World:
 
     def observed(self, name: str) -> bool:
         """Whether every parent of a route says what it thinks of the route's last generation."""
-        stored = self.cluster.get(f"{PATHS['routes'].format(self.namespace)}/{name}")
-        parents = (stored.get("status") or {}).get("parents") or []
-        said = [each["observedGeneration"] for parent in parents for each in parent["conditions"]]
-        return bool(said) and set(said) == {stored["metadata"]["generation"]}
+        return _is_observed(self.cluster.get(f"{PATHS['routes'].format(self.namespace)}/{name}"))
+
+    def wait_told(self) -> None:
+        """Wait until the statuses tell of everything as it is, so that nothing is left to be written."""
+        self.cluster.wait_for("statuses to tell of everything", self._is_told, 90)
+
+    def _is_told(self) -> bool:
+        routes = self.cluster.get(PATHS["routes"].format(self.namespace))["items"]
+        return all(map(_is_observed, routes)) and all(self._tells_of(name, routes) for name in GATEWAYS)
+
+    def _tells_of(self, name: str, routes: Iterable[Object]) -> bool:
+        """Whether a Gateway is programmed and has counted its routes."""
+        count = sum({"name": name}.items() <= ref.items() for each in routes for ref in each["spec"]["parentRefs"])
+        (listener,) = self._gateway(name)["status"]["listeners"]
+        return self._is_programmed(name) and listener["attachedRoutes"] == count
 
     def _gateway(self, name: str) -> Object:
         found: Object = self.cluster.get(
@@ -144,6 +155,12 @@ class World:
 
     def _are_served(self) -> bool:
         return all(self.backend_of(name) == "one" for name in self.names)
+
+
+def _is_observed(stored: Object) -> bool:
+    parents = (stored.get("status") or {}).get("parents") or []
+    said = [each["observedGeneration"] for parent in parents for each in parent["conditions"]]
+    return bool(said) and set(said) == {stored["metadata"]["generation"]}
 
 
 @contextmanager
