@@ -20,12 +20,10 @@ from trilithon.resources.flaw import (
     listener_part,
     unknown_hostname,
 )
-from trilithon.resources.gateways import GatewaySpec
+from trilithon.resources.gateways import MOST_LISTENERS, GatewaySpec
+from trilithon.resources.meta import HIGHEST_PORT
 from trilithon.resources.wording import Finding
 
-# What is beyond is left out, should a definition allow more.
-MOST_LISTENERS = 64
-HIGHEST_PORT = 65535
 
 _LISTENER = re.compile(r"spec\.listeners\[(\d+)\](?:\.([^.\[]+)(.*))?$")
 _TLS = re.compile(r"spec\.tls(?:\.([^.\[]+)(.*))?$")
@@ -48,6 +46,7 @@ class GatewayCut(Cut):
         if tls := _TLS.match(finding.path):
             return self._of_tls(tls[1], tls[2] or "", is_unknown=is_unknown)
         if (finding.path, finding.code) == (LISTENERS, "TooMany"):
+            # A definition that allows more.
             del self.value["listeners"][MOST_LISTENERS:]
             return LISTENERS
         return super().taken(finding, is_shape=is_shape)

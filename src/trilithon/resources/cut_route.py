@@ -16,12 +16,8 @@ from msgspec import Struct
 from trilithon.resources.cut import UNKNOWN_FIELD, Cut
 from trilithon.resources.flaw import ALL_RULES, NOTHING, WHOLE
 from trilithon.resources.meta import ParentReference
-from trilithon.resources.routes import HTTPRouteSpec
+from trilithon.resources.routes import MOST_MATCHES, MOST_RULES, HTTPRouteSpec
 from trilithon.resources.wording import Finding
-
-# What is beyond is left out, should a definition allow more.
-MOST_RULES = 16
-MOST_MATCHES = 64
 
 _RULE = re.compile(r"(spec\.rules\[\d+\])(?:\.([^.\[]+)(?:\[(\d+)\])?(.*))?$")
 _CONDITION = re.compile(r"\.([^.\[]+)(?:\[(\d+)\])?")
@@ -53,6 +49,7 @@ class RouteCut(Cut):
         if is_unknown:
             return NOTHING
         if path == ALL_RULES and finding.code == "TooMany":
+            # A definition that allows more.
             del self.value["rules"][MOST_RULES:]
             return ALL_RULES
         if path == "spec.useDefaultGateways":

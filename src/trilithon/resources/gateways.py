@@ -21,6 +21,7 @@ from trilithon.resources.meta import (
     Spec,
 )
 
+MOST_LISTENERS = 64
 DomainPrefixedPath = (
     r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9\/\-._~%!$&'()*+,;=:]+"
 )
@@ -196,7 +197,7 @@ class GatewaySpec(Spec, kw_only=True):
     """A Gateway as written."""
 
     gateway_class_name: Annotated[str, Meta(min_length=1, max_length=253)]
-    listeners: Annotated[tuple[GatewayListener, ...], Meta(min_length=1, max_length=64)]
+    listeners: Annotated[tuple[GatewayListener, ...], Meta(min_length=1, max_length=MOST_LISTENERS)]
     addresses: Annotated[tuple[GatewayAddress, ...], Meta(max_length=16)] = ()
     infrastructure: GatewayInfrastructure | None = None
     allowed_listeners: AllowedListeners | None = None

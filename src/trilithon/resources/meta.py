@@ -52,7 +52,8 @@ SectionName = Annotated[
         description="a name of lower-case letters, digits, inner dashes and dots",
     ),
 ]
-PortNumber = Annotated[int, Meta(ge=1, le=65535)]
+HIGHEST_PORT = 65535
+PortNumber = Annotated[int, Meta(ge=1, le=HIGHEST_PORT)]
 Hostname = Annotated[
     str,
     Meta(

@@ -29,6 +29,9 @@ from trilithon.resources.meta import (
     Spec,
 )
 
+# Rules of a route, and matches of one of them.
+MOST_RULES = 16
+MOST_MATCHES = 64
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"]
 
 
@@ -253,7 +256,7 @@ class HTTPRouteRule(Spec, kw_only=True):
     """What is matched, what is changed and where it goes."""
 
     name: SectionName | None = None
-    matches: Annotated[tuple[HTTPRouteMatch, ...], Meta(max_length=64)] = (HTTPRouteMatch(),)
+    matches: Annotated[tuple[HTTPRouteMatch, ...], Meta(max_length=MOST_MATCHES)] = (HTTPRouteMatch(),)
     filters: Annotated[tuple[HTTPRouteFilter, ...], Meta(max_length=16)] = ()
     backend_refs: Annotated[tuple[HTTPBackendRef, ...], Meta(max_length=16)] = ()
     timeouts: HTTPRouteTimeouts | None = None
@@ -266,7 +269,7 @@ class HTTPRouteSpec(Spec, kw_only=True):
 
     parent_refs: Annotated[tuple[ParentReference, ...], Meta(max_length=32)] = ()
     hostnames: Annotated[tuple[Hostname, ...], Meta(max_length=16)] = ()
-    rules: Annotated[tuple[HTTPRouteRule, ...], Meta(min_length=1, max_length=16)] = (HTTPRouteRule(),)
+    rules: Annotated[tuple[HTTPRouteRule, ...], Meta(min_length=1, max_length=MOST_RULES)] = (HTTPRouteRule(),)
     use_default_gateways: Literal["All", "None"] | None = None
 
 

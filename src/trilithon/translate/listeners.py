@@ -14,7 +14,7 @@ from trilithon.model.problem import condition_of
 from trilithon.model.settings import READY_PORT, Settings
 from trilithon.model.tables import CERTIFICATES
 from trilithon.resources.gateways import Gateway, GatewayListener
-from trilithon.resources.meta import GATEWAY_GROUP, Key, SecretObjectReference
+from trilithon.resources.meta import GATEWAY_GROUP, HIGHEST_PORT, Key, SecretObjectReference
 from trilithon.resources.problem import Problem
 from trilithon.translate.addresses import ADDRESSES, address_problems
 from trilithon.translate.certificates import secret_key, serves_name
@@ -28,11 +28,10 @@ from trilithon.translate.selectors import malformed
 
 # Kinds of routes by protocol (api: ProtocolType); a protocol that is here is supported.
 KINDS_BY_PROTOCOL: dict[str, tuple[str, ...]] = {"HTTP": ("HTTPRoute",), "HTTPS": ("HTTPRoute",)}
-# Protocols the API knows; anything else is a domain-prefixed name of somebody else's.
 # More names of a certificate than this are no help.
 MOST_NAMES = 6
+# Protocols the API knows; anything else is a domain-prefixed name of somebody else's.
 KNOWN_PROTOCOLS = ("HTTP", "HTTPS", "TLS", "TCP", "UDP")
-HIGHEST_PORT = 65535
 
 # Conditions whose problems keep a listener from serving.
 BLOCKING = ("Accepted", "Conflicted", "Programmed")

@@ -9,12 +9,12 @@ from trilithon.incremental import Read
 from trilithon.model.listener import PortListeners
 from trilithon.model.settings import Settings
 from trilithon.model.tables import HOSTS
+from trilithon.resources.meta import HIGHEST_PORT
 from trilithon.xds.filter_chain import http_chain, https_chain
 from trilithon.xds.names import listener_name, route_table_name
 from trilithon.xds.resource import LISTENER, XdsResource
 
 _BUFFER_BYTES = 32 << 10
-_HIGHEST_PORT = 65535
 
 
 def encode_envoy_listener(settings: Settings, read: Read, row: PortListeners) -> XdsResource | None:
@@ -25,7 +25,7 @@ def encode_envoy_listener(settings: Settings, read: Read, row: PortListeners) ->
     bound = settings.bound_port(row.port.port)
     host = read.one(HOSTS, row.port.gateway)
     # Never everywhere, while it has no address or because none is left.
-    if bound > _HIGHEST_PORT or (host is None and settings.has_hosts):
+    if bound > HIGHEST_PORT or (host is None and settings.has_hosts):
         return None
     listeners = sorted(row.serving, key=lambda listener: listener.key)
     name = listener_name(row.port)
