@@ -129,8 +129,10 @@ class View:
         After another list without it: what comes back comes kind by kind, and the Service may be the first.
         """
         slices = self.holder.slices
-        for name in list(self.held.names) if slices is not None else ():
-            service = slices.service_of(name) if slices is not None else None
+        if slices is None:
+            return
+        for name in list(self.held.names):
+            service = slices.service_of(name)
             if service is not None and services.listed_at > self.held.since(name) and services.has(service):
                 self._delete(name, now)
 
