@@ -24,7 +24,6 @@ from trilithon.resources.gateways import MOST_LISTENERS, GatewaySpec
 from trilithon.resources.meta import HIGHEST_PORT
 from trilithon.resources.wording import Finding
 
-
 _LISTENER = re.compile(r"spec\.listeners\[(\d+)\](?:\.([^.\[]+)(.*))?$")
 _TLS = re.compile(r"spec\.tls(?:\.([^.\[]+)(.*))?$")
 _PORT = re.compile(r"\.perPort\[(\d+)\]")
