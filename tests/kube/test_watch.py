@@ -196,7 +196,7 @@ async def test_a_kind_that_cannot_be_listed_keeps_its_last_state(server: ApiServ
         server.moods = [lambda request: refuse if is_any_of_widgets(request) else None]
         await server.change(lambda: server.model.put("c"), server.model.compact)
         await watch.until("synced", "degraded")
-        assert watch.known.trouble == Degraded(f"{code} {reason}: not now")
+        assert watch.known.trouble == Degraded(f"{code} {reason}: not now", is_forbidden=code == 403)
         assert set(watch.known.objects) == {"a", "b"}
         server.moods = []
         await watch.until("+c", "synced", "restored")

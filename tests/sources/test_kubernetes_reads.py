@@ -60,7 +60,7 @@ class Heard:
         self.read.append(key)
         self._news.set()
 
-    def was_not_read(self, key: Key, reason: str) -> None:
+    def was_not_read(self, key: Key, reason: str, *, is_forbidden: bool = False) -> None:
         self.failed.append(key)
         self._news.set()
 

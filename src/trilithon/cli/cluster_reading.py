@@ -12,8 +12,6 @@ from msgspec.structs import replace
 
 from trilithon.cli.cluster_rights import (
     dispensable,
-    is_refusal,
-    reason_of,
     refused_places,
     told,
     told_of_object,
@@ -34,6 +32,7 @@ from trilithon.resources.stored import ObjectReader
 from trilithon.sources.kubernetes import KubernetesSource
 from trilithon.sources.kubernetes_kinds import Scope
 from trilithon.sources.kubernetes_state import ClusterChange, OnStored
+from trilithon.sources.kubernetes_trouble import ClusterProblem
 
 # What is in trouble for so long stays so; what is only slow gets more time.
 TROUBLED_SECONDS = 3.0
@@ -98,7 +97,7 @@ async def _read(transport: Transport, scope: Scope, controller_name: str) -> Clu
         await _knock(transport)
         first, problems, without = await _listed(transport, scope, stored)
         can_lack = dispensable(scope)
-        of_kinds = [each for each in problems if each.code in _OF_KINDS]
+        of_kinds = [each for each in problems if each.problem.code in _OF_KINDS]
         # What the first state does not wait for may be refused as well.
         lacking = {place: can_lack[place] for place in (without | refused_places(of_kinds)) & can_lack.keys()}
         kinds = frozenset(lacking.values())
@@ -110,14 +109,14 @@ async def _read(transport: Transport, scope: Scope, controller_name: str) -> Clu
 
 async def _listed(
     transport: Transport, scope: Scope, stored: OnStored
-) -> tuple[ClusterChange, Sequence[Problem], frozenset[str]]:
+) -> tuple[ClusterChange, Sequence[ClusterProblem], frozenset[str]]:
     """The first state, what is wrong with it, and the watches that it does without."""
     while True:
         source = KubernetesSource(transport, scope, stored)
         async with aclosing(source.changes()) as changes:
             first = await _first(transport, source, changes, scope)
         if not isinstance(first, frozenset):
-            return first, [each.problem for each in source.problems()], scope.without
+            return first, source.problems(), scope.without
         scope = replace(scope, without=scope.without | first)
 
 
@@ -159,9 +158,9 @@ async def _first(
         while not coming.done():
             await asyncio.wait({coming}, timeout=LOOK_SECONDS)
             waited += LOOK_SECONDS
-            errors = [each.problem for each in source.problems() if each.problem.code in _OF_KINDS]
+            errors = [each for each in source.problems() if each.problem.code in _OF_KINDS]
             troubled = troubled + LOOK_SECONDS if errors else 0.0
-            if not coming.done() and troubled >= REFUSED_SECONDS and all(map(is_refusal, errors)):
+            if not coming.done() and troubled >= REFUSED_SECONDS and all(each.is_forbidden for each in errors):
                 refused = refused_places(errors)
                 if refused <= can_lack.keys():
                     return refused
@@ -173,15 +172,15 @@ async def _first(
         await asyncio.wait({coming})
 
 
-def _why(errors: Sequence[Problem], scope: Scope) -> str:
+def _why(errors: Sequence[ClusterProblem], scope: Scope) -> str:
     """The kinds that may not be listed, and those that cannot be, each with its reason."""
     refused: list[str] = []
     others: dict[str, list[str]] = {}
-    for problem in errors:
-        if is_refusal(problem):
-            refused.append(problem.place)
+    for each in errors:
+        if each.is_forbidden:
+            refused += each.places
         else:
-            others.setdefault(reason_of(problem), []).append(problem.place)
+            others.setdefault(each.cause.reason if each.cause else each.problem.message, []).extend(each.places)
     somewhere = "" if scope.namespaces else " (--namespace reads only some of the cluster)"
     said = [f"you may not list {', '.join(sorted(refused))}{somewhere}"] if refused else []
     said += [f"{', '.join(sorted(names))}: {reason}" for reason, names in others.items()]

@@ -16,6 +16,7 @@ from trilithon.resources.problem import Problem
 from trilithon.resources.references import NAMED_KINDS
 from trilithon.resources.routes import HTTPRoute
 from trilithon.sources.kubernetes_kinds import CRD, OWN, Scope, watched
+from trilithon.sources.kubernetes_trouble import ClusterProblem
 
 _CLASS, _NAMESPACE = "GatewayClass", "Namespace"
 # What is taken for true of each kind that can be done without.
@@ -43,19 +44,9 @@ def dispensable(scope: Scope) -> Mapping[str, str]:
     return found
 
 
-def refused_places(problems: Iterable[Problem]) -> frozenset[str]:
+def refused_places(found: Iterable[ClusterProblem]) -> frozenset[str]:
     """What may not be listed, of the problems of kinds as a whole."""
-    return frozenset(place for each in problems if is_refusal(each) for place in each.place.split(", "))
-
-
-def is_refusal(problem: Problem) -> bool:
-    """Whether a problem is that the API server does not let this person do it."""
-    return reason_of(problem).startswith("403 ")
-
-
-def reason_of(problem: Problem) -> str:
-    """The API server's own words."""
-    return problem.message.partition(": ")[2] or problem.message
+    return frozenset(place for each in found if each.is_forbidden for place in each.places)
 
 
 def told(lacking: Mapping[str, str], controller_name: str) -> Iterator[Problem]:
@@ -66,11 +57,11 @@ def told(lacking: Mapping[str, str], controller_name: str) -> Iterator[Problem]:
             yield Problem("NotRead", None, "", message, "", "warning", place)
 
 
-def told_of_object(problem: Problem) -> Problem:
+def told_of_object(found: ClusterProblem) -> Problem:
     """An object that is named and may not be read, as a warning; any other problem as it is."""
-    if problem.code != "NotRead" or not is_refusal(problem):
-        return problem
-    return replace(problem, message="you may not get it, so what it holds is not judged", severity="warning")
+    if found.problem.key is None or not found.is_forbidden:
+        return found.problem
+    return replace(found.problem, message="you may not get it, so what it holds is not judged", severity="warning")
 
 
 def without_parameters(rows: Mapping[Key, Any], scope: Scope, kinds: Collection[str]) -> Mapping[Key, Any]:

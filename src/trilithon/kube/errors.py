@@ -7,7 +7,12 @@ from msgspec import Struct
 
 
 class KubeError(Exception):
-    """Anything of this layer that failed; the text is a sentence for people."""
+    """Anything of this layer that failed; the text is a sentence for people.
+
+    ``is_forbidden`` says that the API server knows who asks, and does not let them.
+    """
+
+    is_forbidden = False
 
 
 class ConfigError(KubeError):
@@ -60,6 +65,7 @@ class ApiError(KubeError):
         self.reason = reason
         self.message = message
         self.retry_after = retry_after
+        self.is_forbidden = status == 403
 
     @property
     def is_expired(self) -> bool:

@@ -67,6 +67,7 @@ class Degraded(Struct, frozen=True, gc=False):
     """What is known may be old from now on, because of ``reason``; attempts go on."""
 
     reason: str
+    is_forbidden: bool = False
 
 
 class Missing(Struct, frozen=True, gc=False):

@@ -254,7 +254,7 @@ class WatchState(Generic[T]):
         self._pause_until = now + self._wait_after(error)
         if self._is_no_trouble_yet(error, now, was_open=was_open):
             return
-        yield from self._in_trouble(Degraded(str(error)))
+        yield from self._in_trouble(Degraded(str(error), error.is_forbidden))
 
     # What that means.
 

@@ -33,7 +33,7 @@ from trilithon.sources.kubernetes_kinds import Scope, WatchedKind, watched
 from trilithon.sources.kubernetes_reads import NamedReads
 from trilithon.sources.kubernetes_relist import Relists
 from trilithon.sources.kubernetes_state import ClusterChange, ClusterState, OnStored
-from trilithon.sources.kubernetes_trouble import ClusterProblem, Troubles, unread
+from trilithon.sources.kubernetes_trouble import Cause, ClusterProblem, Troubles, unread
 from trilithon.sources.kubernetes_views import View, Views
 
 # How long what was received may hold the loop before others get their turn.
@@ -163,9 +163,9 @@ class KubernetesSource:
         else:
             self._state.settle_named(key, found.resource, now)
 
-    def was_not_read(self, key: Key, reason: str) -> None:
+    def was_not_read(self, key: Key, reason: str, *, is_forbidden: bool = False) -> None:
         """It is not known how a named object is: the last that was known of it stays."""
-        self._troubles.say(key, [unread(key, reason)])
+        self._troubles.say(key, [unread(key, reason)], Cause(reason, is_forbidden))
         self._state.settle_unread(key, time.monotonic())
         self._wake.set()
 

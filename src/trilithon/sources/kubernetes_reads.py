@@ -30,7 +30,7 @@ class Reader(Protocol):
     def was_read(self, key: Key, written: bytes | None) -> None:
         """An object as it is; None where there is none."""
 
-    def was_not_read(self, key: Key, reason: str) -> None:
+    def was_not_read(self, key: Key, reason: str, *, is_forbidden: bool = False) -> None:
         """It is not known whether the object exists. It will be tried again."""
 
 
@@ -125,7 +125,7 @@ class NamedReads:
             try:
                 await self._attempt(key, reading)
             except Exception as error:  # noqa: BLE001 - a mistake of ours must not end the reading of everything else
-                self._failed(key, reading, f"internal error ({type(error).__name__})")
+                self._failed(key, reading, KubeError(f"internal error ({type(error).__name__})"))
             finally:
                 reading.is_under_way = False
 
@@ -138,8 +138,7 @@ class NamedReads:
                 )
             except KubeError as error:
                 if not (isinstance(error, ApiError) and error.status == 404):
-                    asked = error.retry_after if isinstance(error, ApiError) else None
-                    self._failed(key, reading, str(error), asked)
+                    self._failed(key, reading, error)
                     return
             if _version(found) < reading.needed:
                 # It has changed meanwhile.
@@ -151,11 +150,12 @@ class NamedReads:
             self._versions[key] = _version(found)
         self._reader.was_read(key, found)
 
-    def _failed(self, key: Key, reading: _Reading, reason: str, asked: float | None = None) -> None:
+    def _failed(self, key: Key, reading: _Reading, error: KubeError) -> None:
         loop = asyncio.get_running_loop()
+        asked = error.retry_after if isinstance(error, ApiError) else None
         self._readings[key] = reading
         reading.pause = loop.call_later(reading.backoff.failed(asked), self._queue, key, reading)
-        self._reader.was_not_read(key, reason)
+        self._reader.was_not_read(key, str(error), is_forbidden=error.is_forbidden)
 
 
 def _version(written: bytes | None) -> float:

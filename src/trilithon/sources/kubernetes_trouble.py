@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
+from itertools import chain
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,12 +16,31 @@ from trilithon.sources.kubernetes_guard import Hold
 from trilithon.sources.kubernetes_kinds import WatchedKind
 
 
+class Cause(Struct, frozen=True, gc=False):
+    """Why something could not be read: in the API server's own words, and whether it does not let us."""
+
+    reason: str
+    is_forbidden: bool = False
+
+
 class ClusterProblem(Struct, frozen=True, gc=False):
-    """A problem; a cluster has no files."""
+    """A problem, all the watches that have it, and its cause where something could not be read; there are no files."""
 
     problem: Problem
+    places: tuple[str, ...] = ()
+    cause: Cause | None = None
     file: str = ""
     line: int = 0
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether it is that the API server does not let us."""
+        return self.cause is not None and self.cause.is_forbidden
+
+
+def cause_of(event: Degraded | Missing | Gone) -> Cause:
+    """Why a kind cannot be watched."""
+    return Cause(event.reason, isinstance(event, Degraded) and event.is_forbidden)
 
 
 def kind_problem(watched: WatchedKind, event: Degraded | Missing | Gone) -> Problem:
@@ -66,21 +86,21 @@ class Troubles:
 
     def __init__(self, on_trouble: Callable[[str], None]) -> None:
         self._on_trouble = on_trouble
-        self._standing: dict[Hashable, tuple[Problem, ...]] = {}
+        self._standing: dict[Hashable, tuple[tuple[Problem, Cause | None], ...]] = {}
         self._messages: Counter[str] = Counter()
         self._listed: tuple[ClusterProblem, ...] | None = ()
 
-    def say(self, where: Hashable, problems: Iterable[Problem]) -> None:
-        """What is wrong there from now on; nothing, where all is well."""
-        now = tuple(problems)
+    def say(self, where: Hashable, problems: Iterable[Problem], cause: Cause | None = None) -> None:
+        """What is wrong there from now on, and why; nothing, where all is well."""
+        now = tuple((problem, cause) for problem in problems)
         before = self._standing.get(where, ())
         if now == before:
             return
-        for problem in now:
+        for problem, _ in now:
             if problem.severity == "error" and self._messages[problem.message] == 0:
                 self._on_trouble(str(problem))
-        self._messages.update(problem.message for problem in now)
-        for problem in before:
+        self._messages.update(problem.message for problem, _ in now)
+        for problem, _ in before:
             self._messages[problem.message] -= 1
             if self._messages[problem.message] == 0:
                 del self._messages[problem.message]
@@ -93,9 +113,12 @@ class Troubles:
     def listed(self) -> tuple[ClusterProblem, ...]:
         """All of it, what is the same for several kinds once; cheap as long as nothing changes."""
         if self._listed is None:
-            places: dict[Problem, list[str]] = {}
-            for problem in (problem for standing in self._standing.values() for problem in standing):
-                places.setdefault(replace(problem, place=""), []).append(problem.place)
-            found = [replace(problem, place=", ".join(sorted(where))) for problem, where in places.items()]
-            self._listed = tuple(ClusterProblem(problem) for problem in sorted(found, key=str))
+            alike: dict[tuple[Problem, Cause | None], list[str]] = {}
+            for problem, cause in chain.from_iterable(self._standing.values()):
+                alike.setdefault((replace(problem, place=""), cause), []).append(problem.place)
+            found = (
+                ClusterProblem(replace(problem, place=", ".join(sorted(places))), tuple(sorted(places)), cause)
+                for (problem, cause), places in alike.items()
+            )
+            self._listed = tuple(sorted(found, key=lambda each: str(each.problem)))
         return self._listed

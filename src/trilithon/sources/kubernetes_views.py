@@ -27,7 +27,7 @@ from trilithon.resources.problem import Problem
 from trilithon.sources.kubernetes_guard import Guard, is_mass
 from trilithon.sources.kubernetes_holders import SLICE, Definitions, Holder, definitions_of
 from trilithon.sources.kubernetes_kinds import CRD, WatchedKind
-from trilithon.sources.kubernetes_trouble import Troubles, held_problem, kind_problem
+from trilithon.sources.kubernetes_trouble import Troubles, cause_of, held_problem, kind_problem
 
 # An API server that has just started may not serve yet what custom resource definitions say.
 MISSING_SECONDS = 20.0
@@ -186,7 +186,7 @@ class View:
         self.missing_since = None if isinstance(event, Degraded) else now
         # A kind that is served again was perhaps made anew, and its objects not yet.
         self._was_unserved |= not isinstance(event, Degraded)
-        self._troubles.say(self._place, [kind_problem(self.watched, event)])
+        self._troubles.say(self._place, [kind_problem(self.watched, event)], cause_of(event))
 
     def _tell_held(self) -> None:
         self._troubles.say((self._place, "held"), [held_problem(self.watched, self.held)] if self.held else ())
