@@ -31,8 +31,9 @@ OWN_PARENT_CONDITIONS = frozenset({"Accepted", "ResolvedRefs", "PartiallyInvalid
 Object = dict[str, Any]
 # What is about to change anyhow may do so first.
 PASSING_SECONDS = 0.5
-# An Envoy that lost its control plane, or whose pod is replaced, is back within this.
-ABSENCE_SECONDS = 10.0
+# An Envoy that lost its control plane, or whose pod is replaced, is back within this: after the API server was away the
+# parts of a cluster that say where the control plane is take up to 30 s to follow it again.
+ABSENCE_SECONDS = 40.0
 
 # Of a list of a status: an entry as it was read, or a new one.
 Entry = Raw | Object

@@ -12,9 +12,16 @@ from tests.cluster.faults.world import world as made
 
 
 @pytest.fixture(scope="package")
-def world(cluster: Cluster) -> Iterator[World]:
+def standing(cluster: Cluster) -> Iterator[World]:
     """The world, which each test leaves as it was but for where some routes of its own lead."""
     with made(cluster) as one:
         yield one
         # Whoever comes after finds a cluster whose parts have all recovered.
         cluster.settle()
+
+
+@pytest.fixture
+def world(standing: World) -> World:
+    """The world, recovered from what tests before did, so that whatever happens is for what this one does."""
+    standing.wait_recovered()
+    return standing

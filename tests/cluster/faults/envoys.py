@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -32,6 +33,13 @@ class Envoy:
     def is_connected(self) -> bool:
         """Whether it has a stream to a controller."""
         return self.stats(CONNECTED)[CONNECTED] == 1
+
+    def has_lasting_stream(self) -> bool:
+        """Whether it has a stream that lasts; for a moment it also seems to have one that it only asks for."""
+        if not self.is_connected():
+            return False
+        time.sleep(0.5)
+        return self.is_connected()
 
     def given(self) -> Mapping[str, str]:
         """Every listener, cluster, route table and certificate it was given, by name, with when it took that over."""

@@ -11,7 +11,6 @@ from functools import partial
 import pytest
 
 from testcluster.api import Object
-from tests.cluster.faults.envoys import Envoy
 from tests.cluster.faults.installed import Installed
 from tests.cluster.faults.processes import send
 from tests.cluster.faults.world import PATHS, World
@@ -24,12 +23,6 @@ SUCCESSION_SECONDS = 2 * DURATION_SECONDS + 5.0
 PATIENCE_SECONDS = 60.0
 
 
-@pytest.fixture(autouse=True)
-def told(world: World) -> None:
-    """What tests before changed is told of, so that whatever is written is written for what these do."""
-    world.wait_told()
-
-
 def test_replicas_killed_again_and_again_are_missed_by_nobody(world: World) -> None:
     """All at once, with every route there: no request fails, no Envoy gives anything up, nothing is written anew."""
     controllers, envoy = world.controllers, world.envoy("edge")
@@ -40,7 +33,7 @@ def test_replicas_killed_again_and_again_are_missed_by_nobody(world: World) -> N
             controllers.kill()
             world.cluster.wait_for("new replicas", partial(_are_new, controllers, before))
             controllers.wait_ready()
-            world.cluster.wait_for("Envoy to be connected again", partial(_is_connected, envoy))
+            world.cluster.wait_for("Envoy to be connected again", envoy.has_lasting_stream)
             world.cluster.wait_for("one to lead", partial(_renewed_since, controllers, time.time()))
         assert envoy.given() == given
         assert [(event.verb, event.resource, event.name) for event in controllers.writes(mark)] == []
@@ -106,14 +99,6 @@ def test_another_leads_when_the_leader_stands_still_or_dies(world: World) -> Non
 
 def _are_new(controllers: Installed, before: set[int]) -> bool:
     return len(now := set(controllers.pids())) == 2 and not now & before
-
-
-def _is_connected(envoy: Envoy) -> bool:
-    """Whether it has a stream that lasts; for a moment it also seems to have one that it only asks for."""
-    if not envoy.is_connected():
-        return False
-    time.sleep(0.5)
-    return envoy.is_connected()
 
 
 def _renewed_since(controllers: Installed, moment: float) -> bool:

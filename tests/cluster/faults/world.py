@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from testcluster import Cluster
 from testcluster.api import Object, conditions
@@ -130,9 +131,21 @@ class World:
         """Whether every parent of a route says what it thinks of the route's last generation."""
         return _is_observed(self.cluster.get(f"{PATHS['routes'].format(self.namespace)}/{name}"))
 
-    def wait_told(self) -> None:
-        """Wait until the statuses tell of everything as it is, so that nothing is left to be written."""
+    def wait_recovered(self) -> None:
+        """Wait until all parts of the cluster act again, Envoys are connected, and statuses tell of all there is.
+
+        Statuses alone do not say so: that an Envoy is not connected is told when it lasts.
+        """
+        self.cluster.settle()
+        self.controllers.wait_ready()
+        for name in GATEWAYS:
+            self.cluster.wait_for(f"the Envoy of {name} to be connected", partial(self._is_connected, name), 90)
         self.cluster.wait_for("statuses to tell of everything", self._is_told, 90)
+
+    def _is_connected(self, name: str) -> bool:
+        pods = self.pods(name)
+        pids = self.envoy_pids(pods[0]) if len(pods) == 1 else []
+        return bool(pids) and Envoy(pids[0]).has_lasting_stream()
 
     def _is_told(self) -> bool:
         routes = self.cluster.get(PATHS["routes"].format(self.namespace))["items"]
