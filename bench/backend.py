@@ -10,7 +10,7 @@ import msgspec
 from bench.client import Client
 from bench.programs import Program, free_port
 from bench.waiting import wait_for
-from trilithon.sinks.envoy_binary import find_envoy
+from trilithon.sinks.envoy.envoy_binary import find_envoy
 
 _TYPE = "type.googleapis.com/envoy.extensions.filters"
 

@@ -27,7 +27,7 @@ from trilithon.incremental import Engine
 from trilithon.model.settings import Settings
 from trilithon.pipeline import acknowledged, build, edits
 from trilithon.resources.meta import Key
-from trilithon.sources.files import FileSource
+from trilithon.sources.folder.files import FileSource
 
 SAMPLES = 100
 SECONDS = 600

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from bench import traefik
-from trilithon.sinks.envoy_binary import find_envoy
+from trilithon.sinks.envoy.envoy_binary import find_envoy
 
 
 def facts() -> dict[str, str]:

@@ -42,7 +42,7 @@ from trilithon.model.settings import Settings
 from trilithon.resources.decode import decode_all
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.sources.yaml_documents import Unreadable, parse, split
+from trilithon.sources.folder.yaml_documents import Unreadable, parse, split
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 
 CASES = Path(__file__).parent / "cases"

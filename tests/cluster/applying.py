@@ -20,11 +20,11 @@ from trilithon.model.tables import INFRASTRUCTURE
 from trilithon.pipeline import translate
 from trilithon.resources.decode import decode
 from trilithon.resources.meta import Key
-from trilithon.sinks.application import Territory
-from trilithon.sinks.applier import Applier
-from trilithon.sinks.authority import Authority, utc_now
-from trilithon.sinks.identities import Identities
-from trilithon.sinks.trust import new_trust
+from trilithon.sinks.identity.authority import Authority, utc_now
+from trilithon.sinks.identity.identities import Identities
+from trilithon.sinks.identity.trust import new_trust
+from trilithon.sinks.objects.application import Territory
+from trilithon.sinks.objects.applier import Applier
 
 GATEWAYS = "/apis/gateway.networking.k8s.io/v1/namespaces/{}/gateways"
 ALL = tuple(kind.kind for kind in GENERATED_KINDS if kind.kind != "HorizontalPodAutoscaler")

@@ -15,9 +15,9 @@ from trilithon.kube.config import find_config
 from trilithon.kube.transport import Transport
 from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
-from trilithon.sinks.status_writer import StatusWriter
-from trilithon.sources.kubernetes import KubernetesSource
-from trilithon.sources.kubernetes_kinds import Scope
+from trilithon.sinks.objects.status_writer import StatusWriter
+from trilithon.sources.kubernetes.kinds import Scope
+from trilithon.sources.kubernetes.source import KubernetesSource
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes"
 # Not the name of a controller that may be installed in the same cluster.

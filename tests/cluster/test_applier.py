@@ -16,7 +16,7 @@ from testcluster import Cluster
 from testcluster.api import Object
 from tests.cluster.applying import ALL, GATEWAYS, NAMED, Applying, gateway, gateway_class, parameters, uids
 from tests.cluster.status_writing import until
-from trilithon.sinks import application
+from trilithon.sinks.objects import application
 
 
 @pytest.fixture

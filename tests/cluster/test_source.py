@@ -19,7 +19,7 @@ from trilithon.kube.config import find_config
 from trilithon.kube.errors import ApiError
 from trilithon.kube.transport import Answer, Request, Transport
 from trilithon.resources.meta import TRILITHON_GROUP, Key
-from trilithon.sources.kubernetes_kinds import Scope
+from trilithon.sources.kubernetes.kinds import Scope
 
 SERVER = "kube-apiserver"
 GROUP = "gateway.networking.k8s.io"

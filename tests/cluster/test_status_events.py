@@ -14,9 +14,9 @@ from trilithon.kube.client import Client
 from trilithon.kube.objects import ApiKind, ObjectPath
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.sinks.event_recorder import EventRecorder
-from trilithon.sinks.finalizers import FINALIZER, Finalizers
-from trilithon.sinks.object_writer import stored_of
+from trilithon.sinks.objects.event_recorder import EventRecorder
+from trilithon.sinks.objects.finalizers import FINALIZER, Finalizers
+from trilithon.sinks.objects.object_writer import stored_of
 
 CLASSES = ApiKind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", is_namespaced=False)
 THEIRS = "example.com/theirs"

@@ -19,8 +19,8 @@ from tests.system.client import Answer, Connection, Unanswered
 from tests.system.harness import until
 from trilithon.cli.echo import EchoServer
 from trilithon.model.settings import READY_PORT
-from trilithon.sinks.authority import SECRET_NAME, Authority, StoredAuthority, utc_now
-from trilithon.sinks.trust import Trust, data_of, new_trust
+from trilithon.sinks.identity.authority import SECRET_NAME, Authority, StoredAuthority, utc_now
+from trilithon.sinks.identity.trust import Trust, data_of, new_trust
 from trilithon.xds.resource import XdsResource
 
 

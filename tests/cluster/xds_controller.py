@@ -24,10 +24,10 @@ from trilithon.model.settings import Installation
 from trilithon.resources.gateways import Gateway, GatewaySpec
 from trilithon.resources.meta import Key
 from trilithon.resources.parameters import GatewayParametersSpec
-from trilithon.sinks.authority import Authority
-from trilithon.sinks.grpc_server import XdsServer
-from trilithon.sinks.identities import Identities
-from trilithon.sinks.xds_security import Security, names_of
+from trilithon.sinks.delivery.grpc_server import XdsServer
+from trilithon.sinks.identity.authority import Authority
+from trilithon.sinks.identity.identities import Identities
+from trilithon.sinks.identity.xds_security import Security, names_of
 from trilithon.xds.resource import XdsResource
 
 

@@ -17,9 +17,9 @@ from trilithon.model.tables import HOSTS
 from trilithon.pipeline import build, edits
 from trilithon.resources.decode import decode
 from trilithon.resources.meta import Key
-from trilithon.sinks.finalizers import Finalizers
-from trilithon.sinks.loopback import LoopbackAddresses
-from trilithon.sinks.status_writer import StatusWriter
+from trilithon.sinks.envoy.loopback import LoopbackAddresses
+from trilithon.sinks.objects.finalizers import Finalizers
+from trilithon.sinks.objects.status_writer import StatusWriter
 
 CLUSTER = Settings(address="0.0.0.0", shared_address=False, private_backends=False)
 OURS = "trilithon.dev/gateway-controller"

@@ -17,11 +17,11 @@ from tests.system.manifests import Folder, backend, gateway, listener, route, ru
 from trilithon.controller import Change, Controller, EnvoyChanged, Event, Failed, LocalEnvoys, Surface, Telling
 from trilithon.incremental import Engine
 from trilithon.model.settings import Settings
-from trilithon.sinks.envoy_binary import find_envoy
-from trilithon.sinks.envoy_process import Launch
-from trilithon.sinks.processes import EnvoyStarted
-from trilithon.sources.files import FileSource
-from trilithon.sources.follow import FollowedFiles
+from trilithon.sinks.envoy.envoy_binary import find_envoy
+from trilithon.sinks.envoy.envoy_process import Launch
+from trilithon.sinks.envoy.processes import EnvoyStarted
+from trilithon.sources.folder.files import FileSource
+from trilithon.sources.folder.follow import FollowedFiles
 
 pytestmark = pytest.mark.system
 

@@ -20,7 +20,7 @@ from trilithon.model.tables import INFRASTRUCTURE
 from trilithon.pipeline import PUBLISHED, Translation, acknowledged, build, edits
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.sinks.event_recorder import EventRecorder
+from trilithon.sinks.objects.event_recorder import EventRecorder
 from trilithon.status.class_ import CLASS_STATUS
 from trilithon.status.conditions import Condition
 from trilithon.status.gateway import GATEWAY_STATUS

@@ -12,7 +12,7 @@ from trilithon.kube.objects import ApiKind, ObjectPath
 from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.sinks.event_recorder import EventRecorder
+from trilithon.sinks.objects.event_recorder import EventRecorder
 from trilithon.status.problems import ROUTE_PROBLEMS, Problems
 
 KEY = Key("HTTPRoute", "shop", "web")

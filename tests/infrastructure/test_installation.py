@@ -11,7 +11,7 @@ from trilithon.infrastructure.installation import Values, installation_manifests
 from trilithon.resources.decode import decode
 from trilithon.resources.kinds import KINDS
 from trilithon.resources.meta import GATEWAY_GROUP, TRILITHON_GROUP, LabelSelector
-from trilithon.sources.kubernetes_guard import HOLD_SECONDS
+from trilithon.sources.kubernetes.guard import HOLD_SECONDS
 
 # Kinds that are read from a cluster, each of which needs to be listed and watched.
 READ = {(kind.group, kind.name) for kind in KINDS}

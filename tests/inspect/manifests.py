@@ -7,7 +7,7 @@ from typing import Any
 from trilithon.model.settings import CONTROLLER_NAME
 from trilithon.pipeline import Translation, translate
 from trilithon.resources.decode import decode_all
-from trilithon.sources.yaml_documents import Unreadable, parse, split
+from trilithon.sources.folder.yaml_documents import Unreadable, parse, split
 
 GATEWAY_API = "apiVersion: gateway.networking.k8s.io/v1"
 

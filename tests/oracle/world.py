@@ -26,8 +26,8 @@ from trilithon.pipeline import Translation, translate
 from trilithon.resources.decode import decode_all
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.sinks.envoy_binary import find_envoy
-from trilithon.sinks.envoy_process import Launch
+from trilithon.sinks.envoy.envoy_binary import find_envoy
+from trilithon.sinks.envoy.envoy_process import Launch
 
 # Connections kept open; each serves many requests of one set.
 LANES = 8

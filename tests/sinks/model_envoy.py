@@ -9,7 +9,7 @@ The version of a resource says what is in it: "4", "4->a,b" (names a and b), "4!
 
 from __future__ import annotations
 
-from trilithon.sinks.feed import Request, Response
+from trilithon.sinks.delivery.feed import Request, Response
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
 TYPES = (CLUSTER, ENDPOINT, LISTENER, ROUTE)

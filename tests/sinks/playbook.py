@@ -21,8 +21,8 @@ from difflib import ndiff
 
 import pytest
 
-from trilithon.sinks.feed import Request, Response
-from trilithon.sinks.session import Published, Session, Tick
+from trilithon.sinks.delivery.feed import Request, Response
+from trilithon.sinks.delivery.session import Published, Session, Tick
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_ROUTE, SECRET, XdsResource
 
 TYPES = {"CDS": CLUSTER, "EDS": ENDPOINT, "LDS": LISTENER, "RDS": ROUTE, "SDS": SECRET, "SRDS": SCOPED_ROUTE}

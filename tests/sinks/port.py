@@ -13,8 +13,8 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 from tests.sinks.test_security_port import DELTA, MINE, THEIRS, Heard, asks, begun, heard
 from tests.sinks.xds_client import authority, channel, identity, security
 from trilithon.model.proxy import Proxy
-from trilithon.sinks.authority import Authority
-from trilithon.sinks.grpc_server import XdsServer
+from trilithon.sinks.delivery.grpc_server import XdsServer
+from trilithon.sinks.identity.authority import Authority
 from trilithon.xds.node import node_id
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trilithon.sinks.admin_socket import busy_in
+from trilithon.sinks.envoy.admin_socket import busy_in
 
 IDLE = {
     "http.admin.downstream_rq_active": 1,

@@ -20,9 +20,9 @@ from tests.sinks.test_security_port import DELTA, MINE, THEIRS, asks, begun
 from tests.sinks.xds_client import authority, channel, identity
 from tests.system.harness import until
 from trilithon.resources.parameters import MOST_REPLICAS
-from trilithon.sinks.allowance import LONGEST_NAME, MOST_STRANGE_NAMES, MOST_STREAMS, MOST_TYPES
-from trilithon.sinks.grpc_options import MOST_CONNECTIONS, OPTIONS, port_options
-from trilithon.sinks.session import Session
+from trilithon.sinks.delivery.allowance import LONGEST_NAME, MOST_STRANGE_NAMES, MOST_STREAMS, MOST_TYPES
+from trilithon.sinks.delivery.grpc_options import MOST_CONNECTIONS, OPTIONS, port_options
+from trilithon.sinks.delivery.session import Session
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 
 FEW_STREAMS = 64
@@ -31,7 +31,7 @@ STREAMS_PER_CONNECTION = dict(OPTIONS)["grpc.max_concurrent_streams"]
 
 @pytest.fixture(autouse=True)
 def short_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trilithon.sinks.allowance.REFUSED_SECONDS", 0.1)
+    monkeypatch.setattr("trilithon.sinks.delivery.allowance.REFUSED_SECONDS", 0.1)
 
 
 def test_all_pods_that_a_gateway_may_have_find_a_place_and_leave_room_for_others() -> None:
@@ -53,7 +53,7 @@ async def test_all_pods_may_come_at_once() -> None:
 
 
 async def test_a_gateway_has_so_many_streams_and_another_one_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trilithon.sinks.allowance.MOST_STREAMS", FEW_STREAMS)
+    monkeypatch.setattr("trilithon.sinks.delivery.allowance.MOST_STREAMS", FEW_STREAMS)
     async with serving() as port:
         calls: list[grpc.aio.StreamStreamCall[Any, bytes]] = []
         while len(calls) < FEW_STREAMS:
@@ -78,8 +78,8 @@ async def test_a_gateway_has_so_many_streams_and_another_one_has_its_own(monkeyp
 async def test_who_finds_no_place_hears_nothing_and_is_served_when_there_is_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("trilithon.sinks.allowance.MOST_STREAMS", 2)
-    monkeypatch.setattr("trilithon.sinks.allowance.REFUSED_SECONDS", 60.0)
+    monkeypatch.setattr("trilithon.sinks.delivery.allowance.MOST_STREAMS", 2)
+    monkeypatch.setattr("trilithon.sinks.delivery.allowance.REFUSED_SECONDS", 60.0)
     async with serving() as port:
         served = [ByHand(port, await port.connect(MINE), name) for name in "ab"]
         for envoy in served:
@@ -98,8 +98,8 @@ async def test_who_finds_no_place_hears_nothing_and_is_served_when_there_is_one(
 
 @pytest.mark.parametrize("reason", ["no place", "a long name"])
 async def test_who_is_refused_is_not_told_at_once(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trilithon.sinks.allowance.REFUSED_SECONDS", 1.0)
-    monkeypatch.setattr("trilithon.sinks.allowance.MOST_STREAMS", 1)
+    monkeypatch.setattr("trilithon.sinks.delivery.allowance.REFUSED_SECONDS", 1.0)
+    monkeypatch.setattr("trilithon.sinks.delivery.allowance.MOST_STREAMS", 1)
     async with serving() as port:
         if reason == "no place":
             has = begun(await port.connect(MINE), DELTA)
@@ -157,7 +157,7 @@ async def test_who_asks_for_too_much_loses_its_stream(requests: Callable[[], lis
 
 
 async def test_who_says_nothing_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trilithon.sinks.grpc_server._FIRST_SECONDS", 0.2)
+    monkeypatch.setattr("trilithon.sinks.delivery.grpc_server._FIRST_SECONDS", 0.2)
     async with serving() as port:
         assert (await port.ask()).code is grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -166,8 +166,8 @@ async def test_connections_are_bounded_and_none_stays_without_a_stream(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     options = {**dict(OPTIONS), "grpc.max_connection_idle_ms": 500}
-    monkeypatch.setattr("trilithon.sinks.grpc_options.OPTIONS", tuple(options.items()))
-    monkeypatch.setattr("trilithon.sinks.grpc_options.MOST_CONNECTIONS", 10)
+    monkeypatch.setattr("trilithon.sinks.delivery.grpc_options.OPTIONS", tuple(options.items()))
+    monkeypatch.setattr("trilithon.sinks.delivery.grpc_options.MOST_CONNECTIONS", 10)
     async with serving() as port:
         await Envoy(port, await port.connect(THEIRS)).gets_changes()
         shown = _context(port, tmp_path)
@@ -231,7 +231,7 @@ async def test_who_does_not_read_does_not_stay_beyond_its_certificate() -> None:
 async def test_nothing_remains_of_streams_however_they_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("trilithon.sinks.grpc_server._FIRST_SECONDS", 1.0)
+    monkeypatch.setattr("trilithon.sinks.delivery.grpc_server._FIRST_SECONDS", 1.0)
     admitted = True
     async with AsyncExitStack() as stack:
         port = Port(authority(), stack, admits=lambda _: admitted)

@@ -15,10 +15,10 @@ from trilithon.infrastructure.manifest import DEPLOYMENT, SECRET, SERVICE, SERVI
 from trilithon.kube.objects import ApiKind, ObjectPath
 from trilithon.model.infrastructure import Generated, Infrastructure
 from trilithon.resources.meta import Key
-from trilithon.sinks.application import Application, NotLeading, Outcome, Territory, while_leading
-from trilithon.sinks.inventory import Inventory
-from trilithon.sinks.repairs import Repairs
-from trilithon.sinks.succession import PATIENCE_SECONDS
+from trilithon.sinks.objects.application import Application, NotLeading, Outcome, Territory, while_leading
+from trilithon.sinks.objects.inventory import Inventory
+from trilithon.sinks.objects.repairs import Repairs
+from trilithon.sinks.objects.succession import PATIENCE_SECONDS
 
 TERRITORY = Territory()
 GATEWAY = Key("Gateway", "infra", "edge")

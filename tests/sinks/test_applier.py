@@ -14,8 +14,8 @@ from trilithon.infrastructure.manifest import DEPLOYMENT, SERVICE
 from trilithon.kube.objects import ObjectPath
 from trilithon.model.infrastructure import Generated
 from trilithon.resources.meta import Key
-from trilithon.sinks.agenda import Agenda
-from trilithon.sinks.generated_objects import (
+from trilithon.sinks.objects.agenda import Agenda
+from trilithon.sinks.objects.generated_objects import (
     DIGEST_ANNOTATION,
     Existing,
     Owner,
@@ -26,8 +26,8 @@ from trilithon.sinks.generated_objects import (
     is_as_generated,
     unwanted,
 )
-from trilithon.sinks.inventory import Inventory
-from trilithon.sinks.repairs import LONGEST_SECONDS, Repairs
+from trilithon.sinks.objects.inventory import Inventory
+from trilithon.sinks.objects.repairs import LONGEST_SECONDS, Repairs
 
 EDGE = Owner(Key("Gateway", "infra", "edge"), "uid-of-edge")
 MANIFEST: dict[str, Any] = {

@@ -10,9 +10,9 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
 from tests.sinks.test_security_port import asks
 from trilithon.model.proxy import Acked, Proxy, together
-from trilithon.sinks.audience import Audience
-from trilithon.sinks.session import Session
-from trilithon.sinks.stream import Stream
+from trilithon.sinks.delivery.audience import Audience
+from trilithon.sinks.delivery.session import Session
+from trilithon.sinks.delivery.stream import Stream
 from trilithon.xds.node import node_id
 from trilithon.xds.resource import CLUSTER, LISTENER, SECRET, XdsResource
 

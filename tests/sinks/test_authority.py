@@ -16,8 +16,8 @@ from tests.system.harness import until
 from trilithon.kube.client import Client
 from trilithon.kube.errors import ApiError
 from trilithon.resources.meta import Key
-from trilithon.sinks.authority import Authority, AuthorityUnusable, StoredAuthority
-from trilithon.sinks.certification import (
+from trilithon.sinks.identity.authority import Authority, AuthorityUnusable, StoredAuthority
+from trilithon.sinks.identity.certification import (
     CertificateUnusable,
     Usage,
     certificates_of,
@@ -27,8 +27,8 @@ from trilithon.sinks.certification import (
     pair_of,
     uris_of,
 )
-from trilithon.sinks.identities import Identities
-from trilithon.sinks.trust import Trust, advanced, data_of, new_trust, trust_of
+from trilithon.sinks.identity.identities import Identities
+from trilithon.sinks.identity.trust import Trust, advanced, data_of, new_trust, trust_of
 
 PATH = "/api/v1/namespaces/trilithon-system/secrets/trilithon-xds-ca"
 START = datetime(2030, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trilithon.sinks.container_limits import memory_limit, open_files_limit
+from trilithon.sinks.envoy.container_limits import memory_limit, open_files_limit
 from trilithon.xds.bootstrap import EnvoyLimits, heap_within
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trilithon.sinks.envoy_binary import MINIMUM, EnvoyBinary, EnvoyMissing, find_envoy
+from trilithon.sinks.envoy.envoy_binary import MINIMUM, EnvoyBinary, EnvoyMissing, find_envoy
 
 
 def script(path: Path, line: str) -> Path:

@@ -14,7 +14,7 @@ from tests.sinks.recording_api import RecordingApi, refusal
 from trilithon.kube.client import Client
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.sinks.event_queue import (
+from trilithon.sinks.objects.event_queue import (
     BURST,
     MOST_WAITING,
     OBJECT_BURST,
@@ -24,7 +24,7 @@ from trilithon.sinks.event_queue import (
     EventQueue,
     Occurrence,
 )
-from trilithon.sinks.event_recorder import EventRecorder
+from trilithon.sinks.objects.event_recorder import EventRecorder
 
 OURS = "trilithon.dev/gateway-controller"
 ROUTE = Key("HTTPRoute", "shop", "cart")

@@ -6,7 +6,7 @@ import pytest
 
 from trilithon.kube.objects import ApiKind, ObjectPath
 from trilithon.model.stored import Stored
-from trilithon.sinks.finalizers import FINALIZER, decide
+from trilithon.sinks.objects.finalizers import FINALIZER, decide
 
 CLASSES = ApiKind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", is_namespaced=False)
 BEFORE, AFTER = "example.com/before", "example.com/after"

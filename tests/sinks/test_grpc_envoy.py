@@ -17,11 +17,11 @@ from tests.system.client import fetch
 from tests.system.harness import SteadyLoad, backends, free_port, serves, status_of, until
 from trilithon.model.proxy import Proxy
 from trilithon.resources.meta import Key
-from trilithon.sinks.envoy_admin import EnvoyAdmin
-from trilithon.sinks.envoy_binary import find_envoy
-from trilithon.sinks.envoy_process import Launch
-from trilithon.sinks.grpc_server import XdsServer
-from trilithon.sinks.processes import EnvoyProcesses
+from trilithon.sinks.delivery.grpc_server import XdsServer
+from trilithon.sinks.envoy.envoy_admin import EnvoyAdmin
+from trilithon.sinks.envoy.envoy_binary import find_envoy
+from trilithon.sinks.envoy.envoy_process import Launch
+from trilithon.sinks.envoy.processes import EnvoyProcesses
 from trilithon.xds.node import node_id
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, XdsResource
 

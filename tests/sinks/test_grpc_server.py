@@ -14,9 +14,9 @@ import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
 from trilithon.model.proxy import Acked, Proxy
-from trilithon.sinks.feed import Response
-from trilithon.sinks.grpc_server import XdsServer
-from trilithon.sinks.session import Event, Published, Session
+from trilithon.sinks.delivery.feed import Response
+from trilithon.sinks.delivery.grpc_server import XdsServer
+from trilithon.sinks.delivery.session import Event, Published, Session
 from trilithon.xds.node import node_id
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 
@@ -307,7 +307,7 @@ async def test_what_is_both_removed_and_upserted_is_upserted(tmp_path: Path) -> 
 async def test_an_envoy_that_is_held_silent_is_let_go_when_it_may_have_something(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trilithon.sinks.grpc_server._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("trilithon.sinks.delivery.grpc_server._LOOK_SECONDS", 0.05)
     admitted = False
     server = XdsServer(
         tmp_path / "xds.sock", on_proxy=lambda _: None, on_applied=lambda *_: None, admits=lambda _: admitted

@@ -14,7 +14,7 @@ from trilithon.kube.errors import ApiError, KubeError, Unreachable
 from trilithon.kube.objects import ApiKind, ObjectPath
 from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
-from trilithon.sinks.object_writes import (
+from trilithon.sinks.objects.object_writes import (
     NEWS_SECONDS,
     QUICK_CONFLICTS,
     REPAIR_SECONDS,

@@ -13,7 +13,7 @@ from trilithon.kube.errors import ApiError, KubeError, Unreachable
 from trilithon.kube.objects import ApiKind, ObjectPath
 from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
-from trilithon.sinks.object_writes import NEWS_SECONDS, Decision, Job, ObjectWrites, Read, Write
+from trilithon.sinks.objects.object_writes import NEWS_SECONDS, Decision, Job, ObjectWrites, Read, Write
 
 WIDGETS = ApiKind("example.com", "v1", "Widget", "widgets")
 KEYS = [Key("Widget", "default", name) for name in "ab"]

@@ -21,11 +21,11 @@ from tests.system.client import Connection, H2Connection, Unanswered, fetch
 from tests.system.harness import Backend, Command, backends, free_port, is_running, serves, status_of, until
 from trilithon.cli.echo import EchoServer
 from trilithon.resources.meta import Key
-from trilithon.sinks import tether
-from trilithon.sinks.envoy_admin import AdminUnavailable, EnvoyAdmin
-from trilithon.sinks.envoy_binary import find_envoy
-from trilithon.sinks.envoy_process import Launch, SocketPathTooLong, parse_log_line
-from trilithon.sinks.processes import (
+from trilithon.sinks.envoy import tether
+from trilithon.sinks.envoy.envoy_admin import AdminUnavailable, EnvoyAdmin
+from trilithon.sinks.envoy.envoy_binary import find_envoy
+from trilithon.sinks.envoy.envoy_process import Launch, SocketPathTooLong, parse_log_line
+from trilithon.sinks.envoy.processes import (
     Backoff,
     EnvoyEvent,
     EnvoyExited,
@@ -264,7 +264,7 @@ async def test_draining_has_an_end_for_websockets(runtime: Path) -> None:
 
 
 async def test_a_stuck_envoy_is_killed(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trilithon.sinks.envoy_process.TERMINATE_SECONDS", 0.3)
+    monkeypatch.setattr("trilithon.sinks.envoy.envoy_process.TERMINATE_SECONDS", 0.3)
     async with running(runtime, NOTHING) as watched:
         await watched.processes.ensure(HELLO, "demo/hello")
         await watched.live()
@@ -311,7 +311,7 @@ async def test_a_start_that_fails_in_an_unknown_way_is_tried_again(
     async with running(runtime, NOTHING) as watched:
         with monkeypatch.context() as patched:
             # A defect in the middle of a start.
-            patched.setattr("trilithon.sinks.envoy_process.bootstrap", None)
+            patched.setattr("trilithon.sinks.envoy.envoy_process.bootstrap", None)
             await watched.processes.ensure(HELLO, "demo/hello")
         await watched.live()
         restarting = watched.told[0][1]
@@ -356,9 +356,9 @@ PARENT = textwrap.dedent(
     import asyncio, sys
     from pathlib import Path
     from trilithon.resources.meta import Key
-    from trilithon.sinks.envoy_binary import find_envoy
-    from trilithon.sinks.envoy_process import Launch
-    from trilithon.sinks.processes import EnvoyProcesses
+    from trilithon.sinks.envoy.envoy_binary import find_envoy
+    from trilithon.sinks.envoy.envoy_process import Launch
+    from trilithon.sinks.envoy.processes import EnvoyProcesses
 
     async def main():
         launch = Launch(binary=find_envoy().path, directory=Path(sys.argv[1]), xds_socket="/tmp/none.sock")

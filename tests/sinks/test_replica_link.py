@@ -10,9 +10,9 @@ import pytest
 
 from tests.sinks.xds_client import NAME, authority, channel, identity, security
 from trilithon.model.proxy import Acked, Proxy
-from trilithon.sinks.authority import Authority
-from trilithon.sinks.grpc_server import XdsServer
-from trilithon.sinks.replica_link import ReplicaService, Told, follow
+from trilithon.sinks.delivery.grpc_server import XdsServer
+from trilithon.sinks.delivery.replica_link import ReplicaService, Told, follow
+from trilithon.sinks.identity.authority import Authority
 
 EDGE = Proxy("infra/edge", 2, (Acked("L", "a", "1"),))
 

@@ -24,10 +24,10 @@ import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
 
 from tests.sinks.xds_client import NAME, authority, channel, identity, security
-from trilithon.sinks.authority import Authority, utc_now
-from trilithon.sinks.certification import Pair, Usage, issue
-from trilithon.sinks.grpc_server import XdsServer
-from trilithon.sinks.trust import new_trust
+from trilithon.sinks.delivery.grpc_server import XdsServer
+from trilithon.sinks.identity.authority import Authority, utc_now
+from trilithon.sinks.identity.certification import Pair, Usage, issue
+from trilithon.sinks.identity.trust import new_trust
 from trilithon.xds.identity import CONTROLLER, gateway_of_uri, uri_of_gateway
 from trilithon.xds.node import node_id
 from trilithon.xds.resource import CLUSTER, SECRET, XdsResource
@@ -266,7 +266,7 @@ def test_a_network_address_without_security_is_refused(tmp_path: Path) -> None:
 
 OLD_TLS = """
 import asyncio, sys
-from trilithon.sinks.grpc_environment import prepare
+from trilithon.sinks.delivery.grpc_environment import prepare
 prepare()
 from tests.sinks.test_security_port import authority, handshakes, serving
 
@@ -312,7 +312,7 @@ async def test_older_tls_is_refused_also_where_the_handshake_allows_it() -> None
 
 
 async def test_garbage_and_floods_leave_the_port_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trilithon.sinks.allowance.REFUSED_SECONDS", 0.1)
+    monkeypatch.setattr("trilithon.sinks.delivery.allowance.REFUSED_SECONDS", 0.1)
     of = authority()
     dice = random.Random(7)
     async with serving(of) as server:

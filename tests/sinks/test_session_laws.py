@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.sinks.model_envoy import TYPES, ModelEnvoy
-from trilithon.sinks.feed import Response
-from trilithon.sinks.session import Published, Session, Tick
+from trilithon.sinks.delivery.feed import Response
+from trilithon.sinks.delivery.session import Published, Session, Tick
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, XdsResource, shape_of
 
 GRACE = 30.0

@@ -16,8 +16,8 @@ from tests.sinks.xds_client import authority, channel, identity, security
 from tests.system.harness import until
 from trilithon.controller.envoys import RemoteEnvoys
 from trilithon.controller.staleness import PATIENT_LOOKS, Staleness
-from trilithon.sinks.authority import Authority
-from trilithon.sinks.grpc_server import XdsServer
+from trilithon.sinks.delivery.grpc_server import XdsServer
+from trilithon.sinks.identity.authority import Authority
 from trilithon.xds.node import node_id
 from trilithon.xds.resource import CLUSTER, XdsResource
 
@@ -103,7 +103,7 @@ async def test_when_the_other_replica_is_cut_off_too_both_serve_on() -> None:
 
 
 async def test_a_silent_stream_ends_with_the_certificate_that_opened_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trilithon.sinks.grpc_server._HOLD_SECONDS", 3_600)
+    monkeypatch.setattr("trilithon.sinks.delivery.grpc_server._HOLD_SECONDS", 3_600)
     of = authority()
     replica = Replica(of, "old")
     replica.is_current = False

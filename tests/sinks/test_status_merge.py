@@ -20,7 +20,7 @@ from tests.sinks.statuses import (
     since,
     stored,
 )
-from trilithon.sinks.status_merge import (
+from trilithon.sinks.objects.status_merge import (
     ABSENCE_SECONDS,
     MAX_CONDITIONS,
     MAX_PARENTS,

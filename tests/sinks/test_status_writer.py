@@ -13,7 +13,7 @@ from trilithon.kube.client import Client
 from trilithon.kube.objects import ApiKind, ObjectPath
 from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
-from trilithon.sinks.status_writer import StatusWriter
+from trilithon.sinks.objects.status_writer import StatusWriter
 
 ROUTES = ApiKind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 

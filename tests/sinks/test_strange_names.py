@@ -12,15 +12,15 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 from tests.sinks.port import EXHAUSTED, NODE, ByHand, Envoy, many, serving
 from tests.sinks.test_security_port import DELTA, MINE, THEIRS, asks, begun
 from tests.system.harness import until
-from trilithon.sinks.allowance import MOST_STRANGE_NAMES
-from trilithon.sinks.session import MOST_STRANGE_TOLD
+from trilithon.sinks.delivery.allowance import MOST_STRANGE_NAMES
+from trilithon.sinks.delivery.session import MOST_STRANGE_TOLD
 from trilithon.xds.node import node_id
 from trilithon.xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 
 
 @pytest.fixture(autouse=True)
 def short_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trilithon.sinks.allowance.REFUSED_SECONDS", 0.1)
+    monkeypatch.setattr("trilithon.sinks.delivery.allowance.REFUSED_SECONDS", 0.1)
 
 
 async def test_the_streams_of_a_gateway_have_their_names_together() -> None:
@@ -59,7 +59,7 @@ async def test_envoys_of_100_000_services_reconnect(is_published: bool) -> None:
 
 
 async def test_a_configuration_may_shrink_at_once_however_many_envoys_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trilithon.sinks.allowance.MOST_STRANGE_NAMES", 200)
+    monkeypatch.setattr("trilithon.sinks.delivery.allowance.MOST_STRANGE_NAMES", 200)
     async with serving() as port:
         names = many(100)
         wanted = [XdsResource.of(type_url, name, ()) for type_url in (CLUSTER, ENDPOINT) for name in names]
@@ -82,14 +82,14 @@ async def test_a_configuration_may_shrink_at_once_however_many_envoys_have_it(mo
 
 
 async def test_who_has_too_many_names_may_give_them_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trilithon.sinks.allowance.MOST_STRANGE_NAMES", 200)
+    monkeypatch.setattr("trilithon.sinks.delivery.allowance.MOST_STRANGE_NAMES", 200)
     async with serving() as port:
         envoy = ByHand(port, await port.connect(MINE), "a")
         await envoy.takes_everything([])
         await envoy.say(ENDPOINT, *many(200))
         await envoy.hears(ENDPOINT)
         # Fewer are too many now.
-        monkeypatch.setattr("trilithon.sinks.allowance.MOST_STRANGE_NAMES", 100)
+        monkeypatch.setattr("trilithon.sinks.delivery.allowance.MOST_STRANGE_NAMES", 100)
         await envoy.gives_up(many(75))
         await envoy.gives_up(many(150)[75:])
         await envoy.say(ENDPOINT, *many(50, "other"))

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 import grpc
 import grpc.aio
 
-from trilithon.sinks.authority import Authority, utc_now
-from trilithon.sinks.certification import Pair, Usage, issue
-from trilithon.sinks.trust import Trust, new_trust
-from trilithon.sinks.xds_security import Security
+from trilithon.sinks.identity.authority import Authority, utc_now
+from trilithon.sinks.identity.certification import Pair, Usage, issue
+from trilithon.sinks.identity.trust import Trust, new_trust
+from trilithon.sinks.identity.xds_security import Security
 from trilithon.xds.identity import uri_of_gateway
 
 NAME = "xds.test"

@@ -13,10 +13,10 @@ from trilithon.kube.transport import Transport
 from trilithon.model.api_version import ApiVersion
 from trilithon.model.stored import Stored
 from trilithon.resources.meta import Key
-from trilithon.sources.kubernetes import KubernetesSource
-from trilithon.sources.kubernetes_guard import HOLD_SECONDS
-from trilithon.sources.kubernetes_kinds import Scope
-from trilithon.sources.kubernetes_state import ClusterChange
+from trilithon.sources.kubernetes.guard import HOLD_SECONDS
+from trilithon.sources.kubernetes.kinds import Scope
+from trilithon.sources.kubernetes.source import KubernetesSource
+from trilithon.sources.kubernetes.state import ClusterChange
 
 PATIENCE_SECONDS = 30.0
 EVERYWHERE = Scope()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.sources.world import SYNTAX_ERROR, WRONG_TYPE, World, file_of, route, route_key, service
-from trilithon.sources.file_problems import MOST_DUPLICATES
+from trilithon.sources.folder.file_problems import MOST_DUPLICATES
 
 MEGABYTE = 1_000_000
 SECONDS = 60

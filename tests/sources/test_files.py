@@ -10,9 +10,9 @@ import pytest
 from tests.sources.world import SYNTAX_ERROR, WRONG_TYPE, World, file_of, route, route_key, service
 from trilithon.resources.core import Namespace
 from trilithon.resources.meta import Key
-from trilithon.sources.files import EMPTY_MARKER, HOLD_SECONDS, FileSource
-from trilithon.sources.served import NAME_LABEL
-from trilithon.sources.writers import WRITING_SECONDS
+from trilithon.sources.folder.files import EMPTY_MARKER, HOLD_SECONDS, FileSource
+from trilithon.sources.folder.served import NAME_LABEL
+from trilithon.sources.folder.writers import WRITING_SECONDS
 
 
 @pytest.fixture

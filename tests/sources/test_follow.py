@@ -17,9 +17,9 @@ from tests.sources.test_files import mount_config_map
 from tests.sources.world import SYNTAX_ERROR, file_of, route, route_key
 from trilithon.resources.meta import Key
 from trilithon.resources.routes import HTTPRoute
-from trilithon.sources import folder_watch, inotify_watch
-from trilithon.sources.files import HOLD_SECONDS, FileSource, Look, SourceChange
-from trilithon.sources.follow import follow
+from trilithon.sources.folder import inotify_watch, watching
+from trilithon.sources.folder.files import HOLD_SECONDS, FileSource, Look, SourceChange
+from trilithon.sources.folder.follow import follow
 
 # A change is served within milliseconds; only a machine that is held up altogether takes longer than this.
 DEADLINE = 20
@@ -413,7 +413,7 @@ async def test_without_inotify_files_are_looked_at(tmp_path: Path, monkeypatch: 
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(inotify_watch, "watch_by_inotify", refused)
-    monkeypatch.setattr(folder_watch, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0.01)
     with capture_logs() as logs:
         async with following(tmp_path) as reader:
             (tmp_path / "a.yaml").write_text(route("one"))

@@ -17,8 +17,8 @@ from trilithon.model.api_version import BUNDLE_VERSION, CHANNEL, ApiVersion
 from trilithon.resources.core import Service
 from trilithon.resources.meta import Key
 from trilithon.resources.references import unknown
-from trilithon.sources import kubernetes, kubernetes_state, kubernetes_views
-from trilithon.sources.kubernetes_kinds import Scope
+from trilithon.sources.kubernetes import source, state, views
+from trilithon.sources.kubernetes.kinds import Scope
 
 CLASS = {"controllerName": "trilithon.dev/gateway-controller"}
 CERT = Key("Secret", "infra", "cert")
@@ -187,7 +187,7 @@ async def test_a_secret_that_was_unknown_and_does_not_exist_is_gone(cluster: Clu
 async def test_secrets_that_are_slow_to_read_delay_the_first_state_only_so_long(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kubernetes, "READING_SECONDS", 0.1)
+    monkeypatch.setattr(source, "READING_SECONDS", 0.1)
     held = asyncio.Event()
 
     async def slowly(self: Transport, request: Request) -> bytes:
@@ -216,7 +216,7 @@ async def test_a_gateway_stays_as_it_was_while_what_it_names_now_cannot_be_read(
         await cluster.put("gateways", "gw", "infra", spec=listening("foreign"))
         await followed.until(lambda: "infra/foreign: cannot be read" in followed.problems())
         assert (followed.rows[GATEWAY], value(followed, CERT)) == (before, b"one")
-        monkeypatch.setattr(kubernetes_state, "PATIENCE_SECONDS", 0.1)
+        monkeypatch.setattr(state, "PATIENCE_SECONDS", 0.1)
         await followed.until(lambda: followed.rows[GATEWAY] != before)
         assert followed.rows[foreign] == unknown(foreign), "but not for ever"
         await cluster.change(cluster.moods.clear)
@@ -398,8 +398,8 @@ async def test_a_kind_of_kubernetes_itself_that_is_not_served_keeps_its_objects(
 async def test_a_kind_of_kubernetes_itself_is_waited_for_however_long(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kubernetes_views, "MISSING_SECONDS", 0.1)
-    monkeypatch.setattr(kubernetes, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(views, "MISSING_SECONDS", 0.1)
+    monkeypatch.setattr(source, "PATIENCE_SECONDS", 1.0)
     await cluster.put("services", "web", "shop", spec={"ports": [{"port": 80}]})
     cluster.kinds.pop("services")
     async with following(cluster.address) as followed:
@@ -421,7 +421,7 @@ async def test_a_kind_that_was_never_defined_keeps_nothing_waiting(cluster: Clus
 async def test_a_kind_that_is_defined_and_not_served_is_waited_for(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kubernetes, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(source, "PATIENCE_SECONDS", 0.2)
     cluster.kinds.pop("httproutes")
     async with following(cluster.address) as followed:
         await followed.until(lambda: "does not serve HTTPRoute" in followed.problems())
@@ -433,7 +433,7 @@ async def test_a_kind_that_is_defined_and_not_served_is_waited_for(
         await followed.first()
         assert ROUTE in followed.changes[0].upserts
     cluster.kinds.pop("httproutes")
-    monkeypatch.setattr(kubernetes_views, "MISSING_SECONDS", 0.1)
+    monkeypatch.setattr(views, "MISSING_SECONDS", 0.1)
     async with following(cluster.address) as followed:
         await followed.first()
         assert ROUTE not in followed.rows, "but not for ever"
@@ -443,7 +443,7 @@ async def test_definitions_that_may_not_be_read_keep_nothing_waiting(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Our own kinds are not there, and without definitions only time tells that they will not come.
-    monkeypatch.setattr(kubernetes_views, "MISSING_SECONDS", 0.5)
+    monkeypatch.setattr(views, "MISSING_SECONDS", 0.5)
     cluster.moods.append(failing("customresourcedefinitions", 403))
     async with following(cluster.address) as followed:
         await followed.first()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trilithon.kube.objects import ObjectName
-from trilithon.sources.kubernetes_guard import CONFIRM_SECONDS, MANY, Guard, is_mass
+from trilithon.sources.kubernetes.guard import CONFIRM_SECONDS, MANY, Guard, is_mass
 
 NAMES = tuple(ObjectName("shop", str(number)) for number in range(2 * MANY + 5))
 SECONDS = 300.0

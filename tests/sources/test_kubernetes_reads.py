@@ -14,7 +14,7 @@ from trilithon.kube.credentials import Credential, FixedCredentials
 from trilithon.kube.errors import ApiError
 from trilithon.kube.transport import Request, Transport
 from trilithon.resources.meta import Key
-from trilithon.sources.kubernetes_reads import CONCURRENCY, NamedReads
+from trilithon.sources.kubernetes.reads import CONCURRENCY, NamedReads
 
 MINE = Key("Secret", "mine", "cert")
 

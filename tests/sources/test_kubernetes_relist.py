@@ -6,11 +6,11 @@ import random
 
 from trilithon.kube.events import Delete, Synced, Upsert
 from trilithon.kube.objects import ObjectName
-from trilithon.sources.kubernetes_guard import Guard
-from trilithon.sources.kubernetes_kinds import CRD, Scope, watched
-from trilithon.sources.kubernetes_relist import Relists
-from trilithon.sources.kubernetes_trouble import Troubles
-from trilithon.sources.kubernetes_views import View
+from trilithon.sources.kubernetes.guard import Guard
+from trilithon.sources.kubernetes.kinds import CRD, Scope, watched
+from trilithon.sources.kubernetes.relist import Relists
+from trilithon.sources.kubernetes.trouble import Troubles
+from trilithon.sources.kubernetes.views import View
 
 SECONDS = 30.0
 NAME = ObjectName("shop", "web")

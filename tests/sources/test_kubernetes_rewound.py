@@ -10,7 +10,7 @@ from tests.sources.cluster import KINDS, Cluster
 from tests.sources.following import Following, following
 from tests.sources.test_kubernetes import holding, listening, routing, value
 from trilithon.resources.meta import Key
-from trilithon.sources import kubernetes
+from trilithon.sources.kubernetes import source
 
 CERT = Key("Secret", "infra", "cert")
 ROUTE = Key("HTTPRoute", "shop", "web")
@@ -84,7 +84,7 @@ async def test_kinds_that_did_not_notice_are_listed_once_and_find_what_went_back
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As where etcd is restored behind an API server that stays up: streams go on, and tell nothing."""
-    monkeypatch.setattr(kubernetes, "RELIST_SECONDS", 1.0)
+    monkeypatch.setattr(source, "RELIST_SECONDS", 1.0)
     async with (await prepared()).serving() as cluster, following(cluster.address) as followed:
         await followed.until(lambda: value(followed, CERT) == b"one" and "old" in word(followed, ROUTE))
         before = cluster.copy()

@@ -14,8 +14,8 @@ from trilithon.resources.core import Bytes, Namespace, Secret
 from trilithon.resources.gateways import Gateway, GatewayListener, GatewaySpec, ListenerTLS
 from trilithon.resources.meta import Key, SecretObjectReference
 from trilithon.resources.references import named_by
-from trilithon.sources.kubernetes_kinds import Scope
-from trilithon.sources.kubernetes_state import ClusterState
+from trilithon.sources.kubernetes.kinds import Scope
+from trilithon.sources.kubernetes.state import ClusterState
 
 NAMESPACES = ("a", "b", "c")
 SECRETS = tuple(Key("Secret", namespace, name) for namespace in NAMESPACES for name in ("s", "t"))

@@ -11,9 +11,9 @@ from aiohttp import web
 from tests.sources.cluster import GATEWAY, KINDS, Cluster, refusal
 from tests.sources.following import Following, following
 from trilithon.resources.meta import Key
-from trilithon.sources import kubernetes, kubernetes_guard
-from trilithon.sources.kubernetes_guard import MANY
-from trilithon.sources.kubernetes_kinds import Scope
+from trilithon.sources.kubernetes import guard, source
+from trilithon.sources.kubernetes.guard import MANY
+from trilithon.sources.kubernetes.kinds import Scope
 
 ROUTE = {"parentRefs": [{"name": "gw", "namespace": "infra"}]}
 NAMES = tuple(f"r{number}" for number in range(MANY))
@@ -27,7 +27,7 @@ DEFINITIONS = tuple(
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes, "RELIST_SECONDS", 0.3)
+    monkeypatch.setattr(source, "RELIST_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def test_a_mass_without_evidence_of_a_loss_waits_only_for_another_list(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And keeps nothing of any other kind."""
-    monkeypatch.setattr(kubernetes_guard, "CONFIRM_SECONDS", 1.0)
+    monkeypatch.setattr(guard, "CONFIRM_SECONDS", 1.0)
     async with following(cluster.address) as followed:
         await followed.first()
         await cluster.vanish(*ROUTES)

@@ -8,11 +8,11 @@ import pytest
 
 from trilithon.kube.events import Delete, Gone, Rewound, Synced, Undecodable, Upsert
 from trilithon.kube.objects import ApiKind, ObjectName
-from trilithon.sources.kubernetes_guard import CONFIRM_SECONDS, MANY, Guard
-from trilithon.sources.kubernetes_holders import Slices
-from trilithon.sources.kubernetes_kinds import Scope, watched
-from trilithon.sources.kubernetes_trouble import Troubles
-from trilithon.sources.kubernetes_views import View
+from trilithon.sources.kubernetes.guard import CONFIRM_SECONDS, MANY, Guard
+from trilithon.sources.kubernetes.holders import Slices
+from trilithon.sources.kubernetes.kinds import Scope, watched
+from trilithon.sources.kubernetes.trouble import Troubles
+from trilithon.sources.kubernetes.views import View
 
 NAMES = tuple(ObjectName("shop", str(number)) for number in range(2 * MANY))
 LONE = NAMES[0]

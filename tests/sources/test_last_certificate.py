@@ -20,9 +20,9 @@ from tests.system.manifests import gateway, listener, secret, tls_listener
 from trilithon.resources.core import Bytes, Secret
 from trilithon.resources.decode import decode
 from trilithon.resources.meta import Key
-from trilithon.sources.files import FileSource
-from trilithon.sources.kubernetes_kinds import Scope
-from trilithon.sources.kubernetes_state import ClusterState
+from trilithon.sources.folder.files import FileSource
+from trilithon.sources.kubernetes.kinds import Scope
+from trilithon.sources.kubernetes.state import ClusterState
 
 CA = trustme.CA()
 SECRET = Key("Secret", "demo", "cert")

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from tests.sources.world import SYNTAX_ERROR, WRONG_TYPE, World, file_of, route
 from trilithon.resources.decode import Resource
 from trilithon.resources.meta import Key
-from trilithon.sources.files import HOLD_SECONDS, FileSource
+from trilithon.sources.folder.files import HOLD_SECONDS, FileSource
 
 
 class Text(Struct):

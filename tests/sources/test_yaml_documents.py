@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trilithon.sources.field_lines import line_of
-from trilithon.sources.yaml_documents import TEMPLATE_HINT, Parsed, Unreadable, parse, split
-from trilithon.sources.yaml_values import MAX_DEPTH, compose
+from trilithon.sources.folder.field_lines import line_of
+from trilithon.sources.folder.yaml_documents import TEMPLATE_HINT, Parsed, Unreadable, parse, split
+from trilithon.sources.folder.yaml_values import MAX_DEPTH, compose
 
 
 def values(text: str) -> list[Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trilithon.resources.meta import Key
 from trilithon.resources.routes import HTTPRoute
-from trilithon.sources.files import FileSource, SourceChange
+from trilithon.sources.folder.files import FileSource, SourceChange
 
 # What a file looks like while somebody is typing in it.
 SYNTAX_ERROR = "kind: HTTPRoute\nmetadata: {name: \n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trilithon.cli.main import main
-from trilithon.sinks.grpc_server import XdsServer
+from trilithon.sinks.delivery.grpc_server import XdsServer
 
 GRACE_SECONDS = 0.2
 

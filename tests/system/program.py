@@ -16,7 +16,7 @@ from tests.system.harness import Command, until
 from tests.system.manifests import Folder
 from trilithon.cli.control_client import ask
 from trilithon.inspect.overview import Overview, ProblemView
-from trilithon.sinks.envoy_admin import EnvoyAdmin
+from trilithon.sinks.envoy.envoy_admin import EnvoyAdmin
 
 TRILITHON = Path(sys.executable).with_name("trilithon")
 # The same program with a short grace for clusters that nobody uses any more.

@@ -12,11 +12,11 @@ from tests.system.harness import Command, free_port, until
 from tests.system.program import TRILITHON
 from trilithon.model.proxy import Proxy
 from trilithon.resources.meta import Key
-from trilithon.sinks.authority import Authority
-from trilithon.sinks.envoy_admin import EnvoyAdmin
-from trilithon.sinks.grpc_server import XdsServer
-from trilithon.sinks.identities import Identities
-from trilithon.sinks.xds_security import Security
+from trilithon.sinks.delivery.grpc_server import XdsServer
+from trilithon.sinks.envoy.envoy_admin import EnvoyAdmin
+from trilithon.sinks.identity.authority import Authority
+from trilithon.sinks.identity.identities import Identities
+from trilithon.sinks.identity.xds_security import Security
 from trilithon.xds.resource import XdsResource
 
 EDGE = Key("Gateway", "infra", "edge")

@@ -17,9 +17,9 @@ import pytest
 from tests.sinks.xds_client import authority, identity
 from tests.system.harness import SteadyLoad, backends, free_port, serves, status_of, until
 from tests.system.proxy_pod import EDGE, Pod, Replica, issued, resources
-from trilithon.sinks.authority import Authority, utc_now
-from trilithon.sinks.certification import Pair, Usage, issue
-from trilithon.sinks.trust import Trust, new_trust
+from trilithon.sinks.identity.authority import Authority, utc_now
+from trilithon.sinks.identity.certification import Pair, Usage, issue
+from trilithon.sinks.identity.trust import Trust, new_trust
 from trilithon.xds.identity import uri_of_gateway
 from trilithon.xds.resource import XdsResource
 

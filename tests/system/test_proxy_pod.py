@@ -18,9 +18,9 @@ from tests.system.harness import Backend, SteadyLoad, backends, free_port, is_ru
 from tests.system.program import trilithon
 from tests.system.proxy_pod import Pod, Replica, issued, memory, name_of, resources
 from trilithon.resources.meta import Key
-from trilithon.sinks.authority import Authority
-from trilithon.sinks.envoy_binary import find_envoy
-from trilithon.sinks.identities import Identities
+from trilithon.sinks.envoy.envoy_binary import find_envoy
+from trilithon.sinks.identity.authority import Authority
+from trilithon.sinks.identity.identities import Identities
 
 pytestmark = pytest.mark.system
 

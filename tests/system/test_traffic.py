@@ -30,7 +30,7 @@ from tests.system.manifests import (
     to_service,
 )
 from tests.system.program import Program, serving
-from trilithon.sinks.envoy_binary import find_envoy
+from trilithon.sinks.envoy.envoy_binary import find_envoy
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
 EXTENSIONS = "type.googleapis.com/envoy.extensions.filters."

@@ -21,7 +21,7 @@ from google.protobuf import json_format
 
 from tests.system.harness import Command, free_port
 from tests.xds.world import World
-from trilithon.sinks.envoy_binary import find_envoy
+from trilithon.sinks.envoy.envoy_binary import find_envoy
 from trilithon.xds.bootstrap import EnvoyLimits, bootstrap
 from trilithon.xds.tables import CLUSTERS, ENDPOINTS, ENVOY_LISTENERS, ROUTE_TABLES, TLS_SECRETS
 

@@ -29,10 +29,10 @@ from trilithon.resources.kinds import KINDS
 from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.problem import Problem
 from trilithon.resources.stored import ObjectReader
-from trilithon.sources.kubernetes import KubernetesSource
-from trilithon.sources.kubernetes_kinds import Scope
-from trilithon.sources.kubernetes_state import ClusterChange, OnStored
-from trilithon.sources.kubernetes_trouble import ClusterProblem
+from trilithon.sources.kubernetes.kinds import Scope
+from trilithon.sources.kubernetes.source import KubernetesSource
+from trilithon.sources.kubernetes.state import ClusterChange, OnStored
+from trilithon.sources.kubernetes.trouble import ClusterProblem
 
 # What is in trouble for so long stays so; what is only slow gets more time.
 TROUBLED_SECONDS = 3.0

@@ -15,8 +15,8 @@ from trilithon.resources.meta import GATEWAY_GROUP, Key
 from trilithon.resources.problem import Problem
 from trilithon.resources.references import NAMED_KINDS
 from trilithon.resources.routes import HTTPRoute
-from trilithon.sources.kubernetes_kinds import CRD, OWN, Scope, watched
-from trilithon.sources.kubernetes_trouble import ClusterProblem
+from trilithon.sources.kubernetes.kinds import CRD, OWN, Scope, watched
+from trilithon.sources.kubernetes.trouble import ClusterProblem
 
 _CLASS, _NAMESPACE = "GatewayClass", "Namespace"
 # What is taken for true of each kind that can be done without.

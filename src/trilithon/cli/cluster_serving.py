@@ -36,22 +36,22 @@ from trilithon.model.settings import ANY_ADDRESS, ANY_ADDRESS_6, Installation, S
 from trilithon.model.stored import Stored
 from trilithon.model.tables import INFRASTRUCTURE
 from trilithon.resources.meta import Key
-from trilithon.sinks.application import Territory
-from trilithon.sinks.applier import Applier
-from trilithon.sinks.authority import StoredAuthority
-from trilithon.sinks.envoy_binary import EnvoyMissing, find_envoy
-from trilithon.sinks.envoy_process import Launch
-from trilithon.sinks.event_recorder import EventRecorder
-from trilithon.sinks.finalizers import Finalizers
-from trilithon.sinks.identities import Identities
-from trilithon.sinks.loopback import LoopbackAddresses
-from trilithon.sinks.replica_link import ReplicaService
+from trilithon.sinks.delivery.replica_link import ReplicaService
+from trilithon.sinks.envoy.envoy_binary import EnvoyMissing, find_envoy
+from trilithon.sinks.envoy.envoy_process import Launch
+from trilithon.sinks.envoy.loopback import LoopbackAddresses
+from trilithon.sinks.identity.authority import StoredAuthority
+from trilithon.sinks.identity.identities import Identities
+from trilithon.sinks.identity.xds_security import Security, names_of
+from trilithon.sinks.objects.application import Territory
+from trilithon.sinks.objects.applier import Applier
+from trilithon.sinks.objects.event_recorder import EventRecorder
+from trilithon.sinks.objects.finalizers import Finalizers
+from trilithon.sinks.objects.status_writer import StatusWriter
 from trilithon.sinks.runtime_directory import RuntimeDirectory, RuntimeDirectoryError, create
-from trilithon.sinks.status_writer import StatusWriter
-from trilithon.sinks.xds_security import Security, names_of
-from trilithon.sources.kubernetes import KubernetesSource
-from trilithon.sources.kubernetes_guard import HOLD_SECONDS
-from trilithon.sources.kubernetes_kinds import Scope
+from trilithon.sources.kubernetes.guard import HOLD_SECONDS
+from trilithon.sources.kubernetes.kinds import Scope
+from trilithon.sources.kubernetes.source import KubernetesSource
 
 
 class ClusterOptions(Struct, frozen=True, kw_only=True):

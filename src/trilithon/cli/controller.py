@@ -150,7 +150,7 @@ def command(
     has_processes = infrastructure == "processes"
     if has_processes and options["controller_name"] == CONTROLLER_NAME:
         raise click.UsageError(_NOT_ITS_OWN)
-    from trilithon.sinks.grpc_environment import prepare
+    from trilithon.sinks.delivery.grpc_environment import prepare
 
     # Before the next import, which brings gRPC.
     prepare()

@@ -16,8 +16,8 @@ from trilithon.model.tables import OURS
 from trilithon.pipeline import Translation, translate
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.sources.file_problems import FileProblem
-from trilithon.sources.files import FileSource
+from trilithon.sources.folder.file_problems import FileProblem
+from trilithon.sources.folder.files import FileSource
 
 
 class Manifests(Struct, frozen=True):

@@ -94,8 +94,8 @@ def command(gateway: str, xds: tuple[str, int], identity: Path, run_folder: Path
     Waits for the identity, writes Envoy's bootstrap and becomes Envoy with a small process beside it, which makes
     SIGTERM mean: no longer ready, drain, finish what is in flight, end. A pod needs no preStop hook.
     """
-    from trilithon.sinks.envoy_process import SocketPathTooLong, checked_socket
-    from trilithon.sinks.proxy_identity import IdentityMissing, await_identity
+    from trilithon.sinks.envoy.envoy_process import SocketPathTooLong, checked_socket
+    from trilithon.sinks.envoy.proxy_identity import IdentityMissing, await_identity
     from trilithon.xds.bootstrap_cluster import Address, ClusterPlace
     from trilithon.xds.node import node_id
 
@@ -119,7 +119,7 @@ def command(gateway: str, xds: tuple[str, int], identity: Path, run_folder: Path
 
 
 def _write(place: ClusterPlace) -> None:
-    from trilithon.sinks.container_limits import memory_limit, open_files_limit
+    from trilithon.sinks.envoy.container_limits import memory_limit, open_files_limit
     from trilithon.xds.bootstrap import EnvoyLimits, connections_within, heap_within
     from trilithon.xds.bootstrap_cluster import files
 
@@ -134,13 +134,13 @@ def _write(place: ClusterPlace) -> None:
 
 def _become(place: ClusterPlace, options: dict[str, Any]) -> NoReturn:
     """Replace this process, and with it everything that it imported."""
-    from trilithon.sinks.envoy_binary import EnvoyMissing, find_envoy
+    from trilithon.sinks.envoy.envoy_binary import EnvoyMissing, find_envoy
 
     try:
         envoy = find_envoy()
     except EnvoyMissing as error:
         raise EnvironmentLacks(str(error)) from error
-    parent = [sys.executable, "-I", "-m", "trilithon.sinks.proxy_parent", place.admin_socket]
+    parent = [sys.executable, "-I", "-m", "trilithon.sinks.envoy.proxy_parent", place.admin_socket]
     drain = [str(options["drain_lag"]), str(options["drain_seconds"])]
     concurrency = [] if options["concurrency"] is None else ["--concurrency", str(options["concurrency"])]
     command = [

@@ -29,7 +29,7 @@ from trilithon.model.tables import PROXIES
 from trilithon.pipeline import SOURCES
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.sinks.processes import EnvoyExited, EnvoyRestarting, EnvoyStarted
+from trilithon.sinks.envoy.processes import EnvoyExited, EnvoyRestarting, EnvoyStarted
 from trilithon.status.gateway import GATEWAY_STATUS
 
 # A change of more objects than this is told by their number.

@@ -57,7 +57,7 @@ def command(
     from trilithon.cli.report import report_for
     from trilithon.cli.serving import Serving
     from trilithon.model.settings import Settings
-    from trilithon.sinks.envoy_binary import EnvoyMissing, find_envoy
+    from trilithon.sinks.envoy.envoy_binary import EnvoyMissing, find_envoy
     from trilithon.sinks.runtime_directory import RuntimeDirectoryError, create
 
     try:

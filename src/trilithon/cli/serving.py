@@ -14,11 +14,11 @@ from trilithon.controller import Change, Controller, Event, LocalEnvoys, Surface
 from trilithon.model.settings import Settings
 from trilithon.model.tables import BACKENDS
 from trilithon.resources.core import BackendResource
-from trilithon.sinks.envoy_binary import EnvoyBinary
-from trilithon.sinks.envoy_process import Launch
+from trilithon.sinks.envoy.envoy_binary import EnvoyBinary
+from trilithon.sinks.envoy.envoy_process import Launch
 from trilithon.sinks.runtime_directory import RuntimeDirectory
-from trilithon.sources.files import FileSource
-from trilithon.sources.follow import FollowedFiles
+from trilithon.sources.folder.files import FileSource
+from trilithon.sources.folder.follow import FollowedFiles
 
 
 class Serving:

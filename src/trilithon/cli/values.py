@@ -13,8 +13,8 @@ from trilithon.resources.names import qualified_name_problem
 from trilithon.resources.rules import check_part
 from trilithon.resources.shape import examine
 from trilithon.resources.wording import Finding
-from trilithon.sources.field_lines import line_of
-from trilithon.sources.yaml_documents import Parsed, RawDocument, Unreadable, parse, split
+from trilithon.sources.folder.field_lines import line_of
+from trilithon.sources.folder.yaml_documents import Parsed, RawDocument, Unreadable, parse, split
 from trilithon.translate.selectors import malformed
 
 

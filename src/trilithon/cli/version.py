@@ -19,7 +19,7 @@ GATEWAY_API = "v1.6.1"
 def command(output: str) -> int:
     """Print the versions of Trilithon, of the Envoy it would run, and of the Gateway API it implements."""
     from trilithon.cli.printing import print_json
-    from trilithon.sinks.envoy_binary import EnvoyMissing, find_envoy
+    from trilithon.sinks.envoy.envoy_binary import EnvoyMissing, find_envoy
 
     try:
         envoy, note = find_envoy().version, ""

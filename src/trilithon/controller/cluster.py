@@ -14,11 +14,11 @@ from trilithon.model.stored import Stored
 from trilithon.model.tables import APPLIED, CLASSES, GATEWAYS, HOSTS, INFRASTRUCTURE, OURS
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.sinks.applier import Applier
-from trilithon.sinks.event_recorder import EventRecorder
-from trilithon.sinks.finalizers import Finalizers
-from trilithon.sinks.loopback import LoopbackAddresses
-from trilithon.sinks.status_writer import StatusWriter
+from trilithon.sinks.envoy.loopback import LoopbackAddresses
+from trilithon.sinks.objects.applier import Applier
+from trilithon.sinks.objects.event_recorder import EventRecorder
+from trilithon.sinks.objects.finalizers import Finalizers
+from trilithon.sinks.objects.status_writer import StatusWriter
 from trilithon.status import class_, gateway, route
 from trilithon.translate.classes import class_key
 

@@ -10,8 +10,8 @@ from typing import Protocol
 from trilithon.controller.events import EnvoyChanged, EnvoySaid, Event
 from trilithon.controller.telling import failed
 from trilithon.resources.meta import Key
-from trilithon.sinks.envoy_process import Launch
-from trilithon.sinks.processes import EnvoyProcesses
+from trilithon.sinks.envoy.envoy_process import Launch
+from trilithon.sinks.envoy.processes import EnvoyProcesses
 from trilithon.xds.node import node_id
 
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
-from trilithon.sinks.processes import EnvoyEvent
+from trilithon.sinks.envoy.processes import EnvoyEvent
 
 
 class Change(Struct, frozen=True):

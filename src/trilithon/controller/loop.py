@@ -32,9 +32,9 @@ from trilithon.pipeline import SOURCES, build, edits
 from trilithon.resources.meta import Key
 from trilithon.resources.problem import Problem
 from trilithon.sinks.control_server import ControlServer
-from trilithon.sinks.grpc_server import XdsServer
-from trilithon.sinks.publication import Publication, Publisher
-from trilithon.sinks.xds_security import Security
+from trilithon.sinks.delivery.grpc_server import XdsServer
+from trilithon.sinks.delivery.publication import Publication, Publisher
+from trilithon.sinks.identity.xds_security import Security
 
 # How long the engine may hold the loop before acks and probes get their turn.
 SLICE_SECONDS = 0.005

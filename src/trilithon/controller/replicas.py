@@ -19,8 +19,8 @@ from trilithon.kube.transport import Transport
 from trilithon.kube.watch import Watch
 from trilithon.kube.watch_state import Selection
 from trilithon.model.settings import Installation
-from trilithon.sinks.replica_link import follow
-from trilithon.sinks.xds_security import Security
+from trilithon.sinks.delivery.replica_link import follow
+from trilithon.sinks.identity.xds_security import Security
 
 SLICES = KindWanted("discovery.k8s.io", "EndpointSlice", ("v1",))
 # The Envoys of a replica that is gone have found another one by then.

@@ -9,9 +9,9 @@ from typing import Any
 from trilithon.incremental import Edit
 from trilithon.model.tables import API_VERSIONS
 from trilithon.resources.problem import Problem
-from trilithon.sources.kubernetes import KubernetesSource
-from trilithon.sources.kubernetes_state import ClusterChange
-from trilithon.sources.kubernetes_trouble import ClusterProblem
+from trilithon.sources.kubernetes.source import KubernetesSource
+from trilithon.sources.kubernetes.state import ClusterChange
+from trilithon.sources.kubernetes.trouble import ClusterProblem
 
 
 class WatchedCluster:

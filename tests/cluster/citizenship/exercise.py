@@ -15,8 +15,8 @@ from tests.cluster.faults.objects import gateway, route, rules, service
 from trilithon.infrastructure.installation import AUTHORITY_SECRET
 from trilithon.infrastructure.manifest import GENERATED_KINDS
 from trilithon.kube.objects import ApiKind
-from trilithon.sinks.authority import utc_now
-from trilithon.sinks.trust import data_of, new_trust
+from trilithon.sinks.identity.authority import utc_now
+from trilithon.sinks.identity.trust import data_of, new_trust
 
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 OTHER = "example.com/other"

@@ -1,0 +1,1 @@
+"""Resources to Envoys: delta ADS over gRPC, make before break, and which replica has which Envoy."""

@@ -1,0 +1,1 @@
+"""Envoy as a process: finding it, becoming it, running it as a child, and asking it."""

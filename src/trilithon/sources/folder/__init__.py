@@ -1,0 +1,1 @@
+"""A folder of files as a source: scanned, watched, and read one document at a time."""
