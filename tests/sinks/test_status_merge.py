@@ -212,6 +212,8 @@ def test_what_is_not_acknowledged_yet_is_told_later_and_much_later_of_what_was_p
     assert patience(b"", pending) == PASSING_SECONDS
     assert patience(stored(pending), pending) == PASSING_SECONDS
     assert patience(stored({"conditions": [condition("Programmed")]}), pending) == ABSENCE_SECONDS
+    newer = {"conditions": [condition("Programmed", "False", reason="Pending", generation=2)]}
+    assert patience(stored({"conditions": [condition("Programmed")]}), newer) == PASSING_SECONDS
     assert patience(b"", GATEWAY) == 0
     assert patience(b"", {"parents": [parent(None, condition("Accepted"))]}) == 0
 

@@ -105,12 +105,15 @@ def patience(stored: bytes, wanted: Mapping[str, Any]) -> float:
     """Seconds to wait with a wanted status that says of itself that it will change soon.
 
     That a Gateway which was programmed is not acknowledged any more is told when it lasts: a controller that has just
-    started has no Envoy connected yet, and all of them serve on.
+    started has no Envoy connected yet, and all of them serve on. What was programmed of an earlier generation says
+    nothing of this one.
     """
     if not any(condition["reason"] == "Pending" for condition in wanted.get("conditions", ())):
         return 0.0
     before = condition_in(stored, "Programmed")
-    was_programmed = before is not None and before.status == "True"
+    was_programmed = (
+        before is not None and before.status == "True" and before.observed_generation == generation_of(wanted)
+    )
     return ABSENCE_SECONDS if was_programmed else PASSING_SECONDS
 
 
