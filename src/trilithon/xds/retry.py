@@ -15,7 +15,7 @@ from trilithon.model.rule import Rule
 # In these cases the request never reached a backend, so that trying again is safe whatever it asks for.
 _NOT_SENT = "connect-failure,refused-stream,reset-before-request"
 _DEFAULT_RETRIES = 2
-# Look for a host that was not tried yet so many times; with few hosts none may be left. Each look is a throw of dice, and
+# Look for a host that was not tried yet so many times; with few hosts none may be left. A look is a throw of dice and
 # costs next to nothing: with 5, one of two endpoints dead, 1 of 8,000 requests met the dead one three times.
 _HOST_SELECTION_ATTEMPTS = 40
 
