@@ -1,1 +1,1 @@
-"""Where results go: Envoys, their processes, and later the cluster."""
+"""Where results go: to Envoys, to their processes, and to the objects of an API server."""
