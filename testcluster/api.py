@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any, Final
@@ -18,6 +19,10 @@ from testcluster import namespaces
 from testcluster.layout import API_PORT, NODE_ADDRESS, Layout
 from testcluster.pki import ADMIN, token_of
 
+# So an API server that has just started answers who asks first for a kind that is no built-in one.
+_BUSY: Final = 429
+_BUSY_SECONDS: Final = 30.0
+_BUSY_PAUSE: Final = 0.2
 MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
@@ -63,8 +68,15 @@ class Api:
     def call(
         self, method: str, path: str, body: object = None, content_type: str = "application/json", timeout: float = 10.0
     ) -> Any:
-        """The answer's JSON, or its text if it is none. ApiError if it is not a good one, OSError if there is none."""
+        """The answer's JSON, or its text if it is none; who is told to come again later does.
+
+        ApiError if it is not a good one, OSError if there is none.
+        """
+        deadline = time.monotonic() + _BUSY_SECONDS
         status, answer = self.request(method, path, body, content_type, timeout)
+        while status == _BUSY and time.monotonic() < deadline:
+            time.sleep(_BUSY_PAUSE)
+            status, answer = self.request(method, path, body, content_type, timeout)
         try:
             value = msgspec.json.decode(answer)
         except msgspec.DecodeError:
@@ -106,13 +118,18 @@ class Api:
         query = urlencode(
             {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
         )
-        with closing(self._connect(seconds + 5.0)) as connection:
-            connection.request("GET", f"{path}?{query}", headers=self._headers("application/json"))
-            answer = connection.getresponse()
-            if answer.status != 200:
-                raise ApiError(f"watch {path}", answer.status, answer.read().decode(errors="replace"))
-            for line in answer:
-                yield msgspec.json.decode(line)
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            with closing(self._connect(seconds + 5.0)) as connection:
+                connection.request("GET", f"{path}?{query}", headers=self._headers("application/json"))
+                answer = connection.getresponse()
+                if answer.status == 200:
+                    for line in answer:
+                        yield msgspec.json.decode(line)
+                    return
+                if answer.status != _BUSY or time.monotonic() > deadline:
+                    raise ApiError(f"watch {path}", answer.status, answer.read().decode(errors="replace"))
+            time.sleep(_BUSY_PAUSE)
 
     def ready(self) -> bool:
         """Whether the API server says that it is ready."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import subprocess
 import time
@@ -57,7 +58,8 @@ def settle(layout: Layout, api: Api, processes: Processes, seconds: float, dead:
                     raise Failure(f"{part} did not notice a new Service within {seconds:g} s")
                 if now > patience:
                     processes.restart(part)
-                    patience = now + 4 * PATIENCE
+                    # One that was just started waits for nobody.
+                    patience = math.inf
                 time.sleep(0.05)
     finally:
         manifests.delete(objects)

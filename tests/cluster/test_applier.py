@@ -191,6 +191,7 @@ async def test_what_is_not_wanted_any_more_goes(applying: Applying, cluster: Clu
     async with applying.running():
         await _shown(applying, tuned, scale)
         await until("the autoscaler", lambda: applying.objects("HorizontalPodAutoscaler"))
+        await until("both Services", lambda: len(applying.objects("Service")) == 2)
         assert sorted(each["spec"]["loadBalancerIP"] for each in applying.objects("Service")) == [
             "192.0.2.1",
             "192.0.2.2",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 
 import pytest
@@ -31,12 +33,12 @@ def cluster_ip(cluster: Cluster, namespace: str, name: str = "web") -> str:
 
 
 def until(cluster: Cluster, look: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """The first answer: rules of a new Service take a moment to be in force."""
+    """The first answer: rules and names of a new Service take a moment to be in force."""
 
     def attempt() -> dict[str, str] | None:
         try:
             return look()
-        except (OSError, AssertionError):
+        except (OSError, AssertionError, subprocess.CalledProcessError):
             return None
 
     return cluster.wait_for("an answer", attempt)
@@ -78,7 +80,8 @@ def test_pods_see_each_others_addresses(cluster: Cluster, namespace: str, addres
 def test_names_of_services_resolve_in_pods(cluster: Cluster, namespace: str) -> None:
     """The short name, the one with the namespace, and the full one."""
     for name in ("web", f"web.{namespace}", f"web.{namespace}.svc.cluster.local"):
-        assert ask_from(cluster, namespace, "client", f"http://{name}/")["pod"] in {"one", "two"}
+        answer = until(cluster, partial(ask_from, cluster, namespace, "client", f"http://{name}/"))
+        assert answer["pod"] in {"one", "two"}
 
 
 @pytest.mark.usefixtures("addresses")

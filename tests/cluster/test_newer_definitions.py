@@ -23,7 +23,7 @@ DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/httproutes
 NEW_FILTER = {"type": "FutureThing"}
 # A kind begins with a letter, as far as this release knows.
 NEW_PARENT = {"name": "edge", "kind": "4thGateway"}
-END_SECONDS = 20.0
+END_SECONDS = 40.0
 
 
 @pytest.fixture

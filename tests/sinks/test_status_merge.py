@@ -22,6 +22,7 @@ from tests.sinks.statuses import (
 )
 from trilithon.sinks.objects.status_merge import (
     ABSENCE_SECONDS,
+    CHANGE_SECONDS,
     MAX_CONDITIONS,
     MAX_PARENTS,
     OWN_PARENT_CONDITIONS,
@@ -213,7 +214,7 @@ def test_what_is_not_acknowledged_yet_is_told_later_and_much_later_of_what_was_p
     assert patience(stored(pending), pending) == PASSING_SECONDS
     assert patience(stored({"conditions": [condition("Programmed")]}), pending) == ABSENCE_SECONDS
     newer = {"conditions": [condition("Programmed", "False", reason="Pending", generation=2)]}
-    assert patience(stored({"conditions": [condition("Programmed")]}), newer) == PASSING_SECONDS
+    assert patience(stored({"conditions": [condition("Programmed")]}), newer) == CHANGE_SECONDS
     assert patience(b"", GATEWAY) == 0
     assert patience(b"", {"parents": [parent(None, condition("Accepted"))]}) == 0
 

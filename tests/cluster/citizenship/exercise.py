@@ -82,6 +82,8 @@ class Exercise:
         self._apply(route("wrong", "missing", "edge"), *service("web", 9))
         self._wait_asked("create", "events")
         path = self._path("HTTPRoute", "wrong")
+        # Until then there is nothing that a later complaint could repeat.
+        self._wait_observed(path)
         for service_name in ("web", "missing"):
             self._cluster.api.merge(path, {"spec": {"rules": rules(service_name)}})
             self._wait_observed(path)

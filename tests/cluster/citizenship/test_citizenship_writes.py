@@ -36,8 +36,8 @@ def test_nothing_is_written_while_nothing_happens(town: Town) -> None:
     written = [event for event in events if event.is_write]
     assert {(event.verb, event.resource, event.name) for event in written} == {("patch", "leases", "trilithon")}
     assert {event.pod for event in written} == {town.controllers.leader()}
-    # Every two seconds by the leader; the other looks as often.
-    assert len(written) <= seconds / 2 + 2
+    # Every two seconds, less a fifth at most, by the leader; the other looks as often.
+    assert len(written) <= seconds / 1.6 + 1
     read = Counter(event.verb for event in events if not event.is_write)
     assert proxies == [], "Envoys' pods have nothing to ask"
     print(f"\nidle for {seconds:.0f} s: {len(written)} writes of the Lease and none else; {dict(read)}")

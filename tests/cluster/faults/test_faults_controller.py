@@ -70,10 +70,11 @@ def test_another_leads_when_the_leader_stands_still_or_dies(world: World) -> Non
     controllers = world.controllers
     # After what other tests did the leader may have to find its feet, or be followed by another.
     world.cluster.wait_for("one to lead", partial(_renewed_since, controllers, time.time()))
-    first, mark = _leader(controllers), world.cluster.audit.mark()
+    first = _leader(controllers)
     with world.traffic() as traffic:
         stopped = controllers.pids_of(first)
         send(stopped, signal.SIGSTOP)
+        mark = world.cluster.audit.mark()
         try:
             stood = _succession(world, "r-203", _name(first))
         finally:

@@ -13,7 +13,7 @@ from tests.cluster.fault_proxy import Asked, FaultProxy, Rule
 from tests.cluster.faults.local import Local
 from tests.cluster.faults.world import fresh_namespace
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 ATTEMPTS = 3
 """How often the controller is refused before the fault goes."""

@@ -17,6 +17,8 @@ _OF_THE_CLUSTER = (
     "the provided IP",
     "not in the valid range",
     "not configured for dual-stack",
+    "provided port is already allocated",
+    "provided IP is already allocated",
 )
 _EXPERIMENTAL_RULES = ("is not a header value", "the rule name ")
 _SECTION_ALONE = re.compile("sectionName must be (unique|specified) when parentRefs includes 2 or more references")

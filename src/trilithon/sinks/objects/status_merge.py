@@ -34,6 +34,8 @@ PASSING_SECONDS = 0.5
 # An Envoy that lost its control plane, or whose pod is replaced, is back within this: after the API server was away the
 # parts of a cluster that say where the control plane is take up to 30 s to follow it again.
 ABSENCE_SECONDS = 40.0
+# What serves a Gateway has followed a change of it within this: its Service first, and then its Envoys.
+CHANGE_SECONDS = 2.0
 
 # Of a list of a status: an entry as it was read, or a new one.
 Entry = Raw | Object
@@ -111,10 +113,9 @@ def patience(stored: bytes, wanted: Mapping[str, Any]) -> float:
     if not any(condition["reason"] == "Pending" for condition in wanted.get("conditions", ())):
         return 0.0
     before = condition_in(stored, "Programmed")
-    was_programmed = (
-        before is not None and before.status == "True" and before.observed_generation == generation_of(wanted)
-    )
-    return ABSENCE_SECONDS if was_programmed else PASSING_SECONDS
+    if before is None or before.status != "True":
+        return PASSING_SECONDS
+    return ABSENCE_SECONDS if before.observed_generation == generation_of(wanted) else CHANGE_SECONDS
 
 
 def _parents(stored: Sequence[Raw], wanted: Iterable[Object], controller_name: str, now: str) -> _Part:
